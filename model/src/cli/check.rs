@@ -1,0 +1,186 @@
+//! `psync-model check`: visit every state of a scope, in one era after the other, and say what came out.
+
+use super::job::{Engine, Findings, Job};
+use super::report::{
+    Verdict, print_bounds, print_counts, print_coverage, print_matrix, print_properties,
+};
+use super::select::{fault_named, rulebook, scope_named};
+use super::{Outcome, counterexample};
+use psync_model::fault::Fault;
+use psync_model::liveness::{Ending, Stuck};
+use psync_model::property::Property;
+use psync_model::rulebook::Era;
+use psync_model::scope::NamedScope;
+use psync_model::search::Search;
+use psync_model::walk::{End, Violation};
+use std::num::NonZeroUsize;
+
+const DETAILS: &str = "\
+Without --era, every era is checked; with --fault, the newest era in which it shows.
+
+Examples:
+  psync-model check                                every era, scope replay: half a minute
+  psync-model check --era psync --scope wide       one era, everything a pair can do
+  psync-model check --fault attach-loses-pending   the shortest way to the harm a flaw does
+  psync-model check --engine stateright            the other engine's opinion on the same counts
+
+A scope bounds how far things may drift apart, never how often they happen: `--scope ?` lists them.";
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+#[command(after_help = DETAILS)]
+pub(crate) struct Args {
+    /// The generation of the protocol; may be given several times
+    #[arg(long, value_enum)]
+    era: Vec<Era>,
+    /// How far the check goes
+    #[arg(long, value_parser = scope_named, default_value = "replay")]
+    scope: &'static NamedScope,
+    /// A flaw to put into the specification; `psync-model faults` lists them
+    #[arg(long, value_parser = fault_named)]
+    fault: Option<&'static Fault>,
+    /// Who visits the states
+    #[arg(long, value_enum, default_value = "walk")]
+    engine: Engine,
+    /// Stop after so many states; what was not violated by then is not proved
+    #[arg(long)]
+    max_states: Option<NonZeroUsize>,
+}
+
+impl Args {
+    fn eras(&self) -> Vec<Era> {
+        match (self.era.as_slice(), self.fault) {
+            ([], None) => Era::ALL.to_vec(),
+            ([], Some(fault)) => vec![fault.home()],
+            (eras, _) => eras.to_vec(),
+        }
+    }
+
+    fn job(&self, era: Era) -> anyhow::Result<Job> {
+        Ok(Job {
+            era,
+            scope: self.scope,
+            fault: self.fault,
+            search: Search::new(rulebook(era, self.fault)?, self.scope.scope),
+            max_states: self.max_states.map(usize::from),
+        })
+    }
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let eras = args.eras();
+    let mut worst = Outcome::Proved;
+    let mut matrix = Vec::new();
+    for &era in &eras {
+        let job = args.job(era)?;
+        let found = job.run(args.engine);
+        print(&job, &found, eras.len() == 1)?;
+        worst = worst.max(outcome(&found));
+        matrix.push((era, found.verdicts));
+    }
+    if matrix.len() > 1 {
+        print_matrix(&matrix);
+    }
+    println!("{}", summary(worst, &matrix, args.scope));
+    Ok(worst)
+}
+
+fn outcome(found: &Findings) -> Outcome {
+    match found.end {
+        End::Violated => Outcome::Violated,
+        End::Complete if found.stuck.is_some() => Outcome::Violated,
+        End::Complete => Outcome::Proved,
+        End::TooManyStates | End::Interrupted => Outcome::Stopped,
+    }
+}
+
+/// The last line.
+fn summary(
+    worst: Outcome,
+    matrix: &[(Era, Vec<(Property, Verdict)>)],
+    scope: &NamedScope,
+) -> String {
+    let eras: Vec<_> = matrix.iter().map(|(era, _)| era.name()).collect();
+    let what = format!("{}, scope {}", eras.join(", "), scope.name);
+    let open = matrix
+        .iter()
+        .flat_map(|(_, verdicts)| verdicts)
+        .any(|(_, verdict)| matches!(verdict, Verdict::NotJudged(_)));
+    match (worst, open) {
+        (Outcome::Proved, false) => format!("proved within bounds: {what}"),
+        (Outcome::Proved, true) => {
+            format!("proved within bounds, except what was not judged: {what}")
+        }
+        (Outcome::Violated, _) => format!("VIOLATED: {what}"),
+        (Outcome::Stopped, _) => format!("stopped before the end, nothing is proved: {what}"),
+    }
+}
+
+/// Everything about one era; the properties only where no matrix follows.
+fn print(job: &Job, found: &Findings, alone: bool) -> anyhow::Result<()> {
+    println!("era {}, scope {}", job.era, job.scope.name);
+    if let Some(fault) = job.fault {
+        println!("  wrong on purpose: {} ({})", fault.sentence, fault.source);
+    }
+    if alone {
+        print_properties(&found.verdicts);
+    }
+    if let (Some(fired), End::Complete) = (&found.fired, found.end) {
+        print_coverage(fired, job.era, &job.scope.scope, alone);
+    }
+    print_counts(found);
+    print_bounds(&job.scope.scope, found.states);
+    println!();
+    if let Some(violation) = &found.violation {
+        print_violation(job, violation)?;
+    }
+    if let Some(stuck) = &found.stuck {
+        print_stuck(job, stuck)?;
+    }
+    Ok(())
+}
+
+fn print_violation(job: &Job, violation: &Violation) -> anyhow::Result<()> {
+    let steps = violation.steps.len();
+    println!("  The shortest counterexample has {steps} steps:\n");
+    counterexample::print(&violation.steps, &job.search.setting)?;
+    for property in Property::in_bits(violation.broken) {
+        print_broken(property);
+    }
+    print_source(job);
+    Ok(())
+}
+
+fn print_stuck(job: &Job, stuck: &Stuck) -> anyhow::Result<()> {
+    let steps = stuck.steps.len();
+    println!("  After these {steps} steps the world is calm, and yet the replica never arrives:\n");
+    counterexample::print(&stuck.steps, &job.search.setting)?;
+    match &stuck.ending {
+        Ending::Terminal | Ending::ScopeEnds => println!("  then: nothing can happen any more"),
+        Ending::Cycle { steps, worlds } => {
+            let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
+            let steps = steps.join(", ");
+            println!("  then: these go on for ever, among {worlds} states: {steps}");
+        }
+    }
+    print_broken(Property::L1);
+    print_source(job);
+    Ok(())
+}
+
+fn print_broken(property: Property) {
+    println!(
+        "  broken: {property:?}, {} (PROTOCOL §6)",
+        property.sentence()
+    );
+}
+
+fn print_source(job: &Job) {
+    match job.fault {
+        Some(fault) => println!(
+            "  because of: {}, {} ({})\n",
+            fault.name, fault.sentence, fault.source
+        ),
+        None => println!("  because of: the specification of this era, as it stands\n"),
+    }
+}

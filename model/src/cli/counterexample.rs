@@ -1,0 +1,34 @@
+//! A plan on paper: numbered steps, what each changed, and the diagram.
+
+use psync_model::diagram;
+use psync_model::narrate::{fields, moments};
+use psync_model::rules::Setting;
+use psync_model::step::Step;
+
+/// Prints a plan as numbered steps with what changed, and as a diagram.
+pub(crate) fn print(steps: &[Step], setting: &Setting) -> anyhow::Result<()> {
+    let story = moments(steps, setting)?;
+    for (index, moment) in story.iter().enumerate() {
+        println!(
+            "  {:>2}. {}.   [{}]",
+            index + 1,
+            moment.sentence(setting),
+            moment.step
+        );
+        for change in fields::changes(&moment.before, &moment.after, setting) {
+            println!("        {change}");
+        }
+    }
+    println!();
+    print!("{}", diagram::text(&story, setting));
+    println!();
+    Ok(())
+}
+
+/// Prints a plan as numbered steps only.
+pub(crate) fn print_steps(steps: &[Step], setting: &Setting) -> anyhow::Result<()> {
+    for (index, moment) in moments(steps, setting)?.iter().enumerate() {
+        println!("      {:>2}. {}", index + 1, moment.sentence(setting));
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! One check: an era in a scope, visited by one of the engines, and what it found.
+
+use super::progress::{Count, Meter};
+use super::report::{Verdict, not_applicable};
+use clap::ValueEnum;
+use psync_model::checker::second_opinion;
+use psync_model::fault::Fault;
+use psync_model::liveness::{self, Ending, NotProved, Stuck};
+use psync_model::property::Property;
+use psync_model::rulebook::Era;
+use psync_model::scope::NamedScope;
+use psync_model::search::Search;
+use psync_model::step::Step;
+use psync_model::walk::{End, Limits, Progress, Violation, Walk, walk};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The most states whose graph is held in memory for L1: some 400 bytes each.
+pub(crate) const MOST_IN_MEMORY: usize = 2_000_000;
+
+/// Which engine visits the states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// Our own walk: shortest counterexamples, coverage, and L1 on the graph
+    Walk,
+    /// stateright's breadth-first search, on all processors: a second opinion on counts and properties
+    Stateright,
+}
+
+/// What to check.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The generation of the protocol.
+    pub(crate) era: Era,
+    /// How far.
+    pub(crate) scope: &'static NamedScope,
+    /// What is wrong on purpose.
+    pub(crate) fault: Option<&'static Fault>,
+    /// The graph.
+    pub(crate) search: Search,
+    /// When to stop.
+    pub(crate) max_states: Option<usize>,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    /// Distinct states.
+    pub(crate) states: usize,
+    /// Steps that applied.
+    pub(crate) edges: u64,
+    /// The longest of the shortest paths; stateright's threads may take longer ones.
+    pub(crate) depth: usize,
+    /// Why it ended.
+    pub(crate) end: End,
+    /// How long it took.
+    pub(crate) elapsed: Duration,
+    /// What became of each property.
+    pub(crate) verdicts: Vec<(Property, Verdict)>,
+    /// How often each rule and branch fired, if the engine says.
+    pub(crate) fired: Option<BTreeMap<Step, u64>>,
+    /// A shortest way to break a property, if the engine has one.
+    pub(crate) violation: Option<Violation>,
+    /// A behaviour that does not converge.
+    pub(crate) stuck: Option<Box<Stuck>>,
+}
+
+impl Job {
+    /// Lets an engine visit the states.
+    pub(crate) fn run(&self, engine: Engine) -> Findings {
+        match engine {
+            Engine::Walk => self.walk(),
+            Engine::Stateright => self.stateright(),
+        }
+    }
+
+    fn walk(&self) -> Findings {
+        let mut meter = Meter::new(format!("{} {}", self.era, self.scope.name));
+        let most = Limits::PROVE.max_states;
+        let limits = Limits {
+            max_states: self.max_states.unwrap_or(most).min(most),
+            ..Limits::PROVE
+        };
+        let found = walk(&self.search, limits, |progress| {
+            meter.count(Count::with_queue(progress));
+            true
+        });
+        let (liveness, stuck) = self.judge_liveness(&found, &mut meter);
+        let violation = found.violations.into_iter().next();
+        let broken = violation.as_ref().map_or(0, |violation| violation.broken);
+        Findings {
+            states: found.states,
+            edges: found.edges,
+            depth: found.depth,
+            end: found.end,
+            elapsed: meter.elapsed(),
+            verdicts: self.verdicts(broken, found.end, &liveness),
+            fired: Some(found.fired),
+            violation,
+            stuck,
+        }
+    }
+
+    fn stateright(&self) -> Findings {
+        let mut meter = Meter::new(format!("{} {}, stateright", self.era, self.scope.name));
+        let watch = |progress: Progress| meter.count(Count::without_queue(progress));
+        let found = second_opinion(&self.search, self.max_states, watch);
+        let liveness = Verdict::NotJudged("this engine has no graph; leave --engine away".into());
+        Findings {
+            states: found.states,
+            edges: found.edges,
+            depth: found.depth,
+            end: found.end,
+            elapsed: meter.elapsed(),
+            verdicts: self.verdicts(found.broken, found.end, &liveness),
+            fired: None,
+            violation: None,
+            stuck: None,
+        }
+    }
+
+    fn judge_liveness(&self, found: &Walk, meter: &mut Meter) -> (Verdict, Option<Box<Stuck>>) {
+        if found.end != End::Complete {
+            return (not_judged("not every state was visited"), None);
+        }
+        if found.states > MOST_IN_MEMORY {
+            let why = format!(
+                "the graph is held in memory up to {MOST_IN_MEMORY} states only; see a smaller scope"
+            );
+            return (Verdict::NotJudged(why), None);
+        }
+        meter.say(|| "every state visited; judging L1 on the graph".into());
+        match liveness::prove(self.search.clone(), found.states + 1) {
+            Ok(_) => (Verdict::Proved, None),
+            Err(NotProved::Stuck(stuck)) if stuck.ending == Ending::ScopeEnds => {
+                let why = "a behaviour leads out of the scope: widen it to know";
+                (not_judged(why), None)
+            }
+            Err(NotProved::Stuck(stuck)) => (Verdict::Violated, Some(stuck)),
+            Err(incomplete) => (Verdict::NotJudged(incomplete.to_string()), None),
+        }
+    }
+
+    fn verdicts(&self, broken: u32, end: End, liveness: &Verdict) -> Vec<(Property, Verdict)> {
+        let book = &self.search.setting.book;
+        let judge = |property: Property| {
+            if broken & property.bit() != 0 {
+                return Verdict::Violated;
+            }
+            if let Some(why) = not_applicable(property, book) {
+                return Verdict::NotApplicable(why);
+            }
+            match (property, end) {
+                (Property::L1, _) => liveness.clone(),
+                (_, End::Complete) => Verdict::Proved,
+                (_, End::Violated) => not_judged("the search ended at the first violation"),
+                (_, End::TooManyStates | End::Interrupted) => {
+                    not_judged("the search was stopped; nothing was found until then")
+                }
+            }
+        };
+        Property::ALL
+            .map(|property| (property, judge(property)))
+            .to_vec()
+    }
+}
+
+fn not_judged(why: &str) -> Verdict {
+    Verdict::NotJudged(why.to_owned())
+}

@@ -1,0 +1,85 @@
+//! Why a rule or a branch cannot fire in a right server, in this era and scope.
+//!
+//! A branch that never fires is a warning: what is never reached is proved vacuously. What no scope reaches is
+//! listed in [`psync_model::scope::NEVER`]; here stands what a scope that leaves something out adds to it. The
+//! tests hold both against the graphs, in both directions.
+
+use psync_model::decision::{Refusal, Via};
+use psync_model::rulebook::{Era, Identity};
+use psync_model::scope::{NEVER, Scope};
+use psync_model::step::Step;
+use psync_model::world::Question;
+
+/// Why this step never fires, if that is known.
+pub(crate) fn reason(step: Step, era: Era, scope: &Scope) -> Option<&'static str> {
+    let name = step.to_string();
+    NEVER
+        .iter()
+        .find(|never| never.step == name && never.eras.contains(&era))
+        .map(|never| never.because)
+        .or_else(|| left_out(step, era, scope))
+}
+
+/// What this scope leaves out that the step would need.
+fn left_out(step: Step, era: Era, scope: &Scope) -> Option<&'static str> {
+    let run_ids = era.rulebook().identity == Identity::RunId;
+    match step {
+        Step::AttachToSnapshot { .. } | Step::PrimaryNoticesStale { .. } if !scope.stale => {
+            Some("this scope has no older connection beside the newer one")
+        }
+        Step::DeclinePartial {
+            refusal: Refusal::UnknownId,
+            ..
+        } if run_ids && !scope.restarts => {
+            Some("a run ID changes at a restart, and this scope has none")
+        }
+        _ if needs_secondary(step) && !scope.restarts => {
+            Some("a secondary ID comes with a restart, and this scope has none")
+        }
+        _ => None,
+    }
+}
+
+const fn needs_secondary(step: Step) -> bool {
+    match step {
+        Step::AcceptPartial { via, .. } => matches!(via, Via::Secondary),
+        Step::DeclinePartial { refusal, .. } => matches!(refusal, Refusal::BeyondSecondary),
+        Step::StrangerAsks { question, .. } => matches!(
+            question,
+            Question::SecondaryLimit | Question::SecondaryBeyond
+        ),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use psync_model::scope;
+    use psync_model::search::Search;
+    use psync_model::walk::{Limits, walk};
+    use std::collections::BTreeMap;
+
+    fn unexplained(era: Era, scope_name: &str) -> Vec<String> {
+        let scope = scope::named(scope_name).unwrap().scope;
+        let search = Search::new(era.rulebook(), scope);
+        let mut counts: BTreeMap<String, (u64, Step)> = BTreeMap::new();
+        for (step, fired) in walk(&search, Limits::PROVE, |_| true).fired {
+            counts.entry(step.to_string()).or_insert((0, step)).0 += fired;
+        }
+        counts
+            .into_iter()
+            .filter(|(_, (fired, step))| (*fired == 0) != reason(*step, era, &scope).is_some())
+            .map(|(name, (fired, _))| format!("{era} {scope_name} {name}: {fired}"))
+            .collect()
+    }
+
+    #[test]
+    fn what_never_fires_has_a_reason_and_what_fires_has_none() {
+        for era in Era::ALL {
+            for scope in ["smoke", "restarts"] {
+                assert_eq!(unexplained(era, scope), Vec::<String>::new());
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Ghosts: what truly happened under each replication ID.
+//!
+//! A history is the data at the moment its numbering began, and the commands since. Rules write histories
+//! and never read them; properties read them (`PROTOCOL §6`). While a node has no backlog its writes are
+//! not counted, and the base of its history moves with them.
+
+use crate::token::{COMMAND_UNITS, Data, Token, Tokens};
+use crate::world::Offset;
+
+/// What truly happened under one replication ID. Offsets below `base` are retired: no true statement about
+/// the data can be made with them any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct History {
+    /// The offset at which the remembered part begins; always a command boundary.
+    pub base: Offset,
+    /// The data at that offset.
+    pub base_data: Data,
+    /// The commands since.
+    pub tokens: Tokens,
+}
+
+/// What a label, an ID with an offset, says about the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// The data are these, and the command in progress (if the offset lies within one) is that.
+    Data(Data, Option<Token>),
+    /// The offset lies before anything still known of this history.
+    Retired,
+    /// The offset lies beyond everything that ever happened.
+    Future,
+}
+
+impl History {
+    /// A history that begins here, with these data.
+    pub const fn beginning(base: Offset, base_data: Data) -> Self {
+        Self {
+            base,
+            base_data,
+            tokens: Tokens::EMPTY,
+        }
+    }
+
+    /// The offset of the last command.
+    pub fn end(&self) -> Offset {
+        self.base.plus(COMMAND_UNITS * self.tokens.len() as i64)
+    }
+
+    /// What `offset` means in this history.
+    pub fn meaning(&self, offset: Offset) -> Meaning {
+        if offset < self.base {
+            return Meaning::Retired;
+        }
+        if offset > self.end() {
+            return Meaning::Future;
+        }
+        let units = offset.since(self.base);
+        let whole = (units / COMMAND_UNITS) as usize;
+        let data = self
+            .tokens
+            .prefix(whole)
+            .iter()
+            .fold(self.base_data, Data::after);
+        let begun = if units % COMMAND_UNITS == 0 {
+            None
+        } else {
+            self.tokens.get(whole)
+        };
+        Meaning::Data(data, begun)
+    }
+
+    /// Whether `offset` falls between two commands.
+    pub fn is_boundary(&self, offset: Offset) -> bool {
+        offset.since(self.base) % COMMAND_UNITS == 0
+    }
+
+    /// The commands after `offset`, the one it lies in included.
+    pub fn tokens_after(&self, offset: Offset) -> Tokens {
+        let units = offset.since(self.base).max(0);
+        self.tokens.suffix((units / COMMAND_UNITS) as usize)
+    }
+
+    /// The first `offset` units of this history, as the beginning of another.
+    #[must_use]
+    pub fn up_to(&self, offset: Offset) -> Self {
+        let whole = offset.since(self.base).max(0) / COMMAND_UNITS;
+        Self {
+            tokens: self.tokens.prefix(whole as usize),
+            ..*self
+        }
+    }
+
+    /// Whether two histories tell the same story up to `offset`.
+    pub fn agrees_with(&self, other: &Self, offset: Offset) -> bool {
+        let later = self.base.max(other.base);
+        let from = if later > offset { offset } else { later };
+        let same_path =
+            self.up_to(offset).tokens_after(from) == other.up_to(offset).tokens_after(from);
+        same_path && self.meaning(offset) == other.meaning(offset)
+    }
+
+    /// Forgets what lies before `offset`, rounded down to a command boundary.
+    pub fn forget_before(&mut self, offset: Offset) {
+        while self.base.plus(COMMAND_UNITS) <= offset {
+            let Some(token) = self.tokens.pop_first() else {
+                return;
+            };
+            self.base_data = self.base_data.after(token);
+            self.base = self.base.plus(COMMAND_UNITS);
+        }
+    }
+
+    /// Forgets what lies after `offset`, rounded up to a command boundary.
+    pub fn forget_after(&mut self, offset: Offset) {
+        let units = offset.since(self.base).max(0);
+        let whole = units.div_euclid(COMMAND_UNITS) + i64::from(units % COMMAND_UNITS != 0);
+        self.tokens = self.tokens.prefix(whole as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offset::ReplOffset;
+
+    fn three_writes() -> History {
+        let mut history = History::beginning(ReplOffset(10), Data::EMPTY);
+        for write in 1..=3 {
+            history.tokens.push(Token::Write(write));
+        }
+        history
+    }
+
+    #[test]
+    fn an_offset_means_the_commands_before_it() {
+        let history = three_writes();
+        let one = Data::EMPTY.after(Token::Write(1));
+        assert_eq!(history.meaning(ReplOffset(12)), Meaning::Data(one, None));
+        assert_eq!(
+            history.meaning(ReplOffset(13)),
+            Meaning::Data(one, Some(Token::Write(2)))
+        );
+        assert_eq!(history.meaning(ReplOffset(9)), Meaning::Retired);
+        assert_eq!(history.meaning(ReplOffset(17)), Meaning::Future);
+    }
+
+    #[test]
+    fn forgetting_changes_no_meaning_that_remains() {
+        let full = three_writes();
+        let mut short = full;
+        short.forget_before(ReplOffset(13));
+        short.forget_after(ReplOffset(15));
+        assert_eq!(short.base, ReplOffset(12));
+        for offset in 12..=15 {
+            assert_eq!(
+                short.meaning(ReplOffset(offset)),
+                full.meaning(ReplOffset(offset))
+            );
+        }
+    }
+
+    #[test]
+    fn histories_agree_up_to_where_they_part() {
+        let one = three_writes();
+        let mut other = one.up_to(ReplOffset(14));
+        other.tokens.push(Token::Write(9));
+        assert!(one.agrees_with(&other, ReplOffset(14)));
+        assert!(!one.agrees_with(&other, ReplOffset(16)));
+    }
+}

@@ -1,0 +1,103 @@
+//! The graph of a scope, one edge at a time: what both engines walk over.
+
+use crate::property::{Edge, Property, broken_by};
+use crate::rulebook::Rulebook;
+use crate::rules::Setting;
+use crate::scope::Scope;
+use crate::step::Step;
+use crate::world::World;
+
+/// A rulebook, a scope and the properties to watch.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// Era and configuration.
+    pub setting: Setting,
+    /// How far to go.
+    pub scope: Scope,
+    /// Every step that may apply, in a fixed order.
+    pub steps: Vec<Step>,
+    /// The properties to watch, as bits of [`Property::bit`].
+    pub watched: u32,
+    /// One more sentence about edges to watch, from [`crate::claims`].
+    pub claim: Option<Sentence>,
+    /// Whether worlds are put into canonical form. Without it the lag bounds whole histories.
+    pub canonical: bool,
+}
+
+/// A sentence about one edge.
+pub type Sentence = fn(&Edge<'_>) -> bool;
+
+/// The bit of [`World::broken`] that stands for [`Search::claim`]; properties use the lower ones.
+pub const CLAIM_BIT: u32 = 1 << 31;
+
+impl Search {
+    /// A search that watches every property.
+    pub fn new(book: Rulebook, scope: Scope) -> Self {
+        let steps = Step::all()
+            .into_iter()
+            .filter(|step| scope.allows(*step))
+            .collect();
+        let watched = Property::ALL
+            .iter()
+            .fold(0, |bits, property| bits | property.bit());
+        Self {
+            setting: scope.setting(book),
+            scope,
+            steps,
+            watched,
+            claim: None,
+            canonical: true,
+        }
+    }
+
+    /// The same search, watching one more sentence.
+    #[must_use]
+    pub fn claiming(self, claim: Sentence) -> Self {
+        Self {
+            claim: Some(claim),
+            ..self
+        }
+    }
+
+    /// The same search among plain worlds.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self {
+            canonical: false,
+            ..self
+        }
+    }
+
+    /// The same search, watching only these properties.
+    #[must_use]
+    pub fn watching(self, properties: impl IntoIterator<Item = Property>) -> Self {
+        let watched = properties
+            .into_iter()
+            .fold(0, |bits, property| bits | property.bit());
+        Self { watched, ..self }
+    }
+
+    /// The world after a step, in canonical form unless told otherwise, with the properties it breaks;
+    /// `None` where the rule does not apply, where the result lies outside the scope, and after a violation.
+    pub fn next(&self, world: &World, step: Step) -> Option<World> {
+        if world.broken != 0 {
+            return None;
+        }
+        let after = step.apply(world, &self.setting)?;
+        let edge = Edge {
+            before: world,
+            step,
+            after: &after,
+            setting: &self.setting,
+        };
+        let claimed = self.claim.is_none_or(|holds| holds(&edge));
+        let broken = broken_by(&edge, self.watched) | if claimed { 0 } else { CLAIM_BIT };
+        let after = if self.canonical {
+            after.canonical()
+        } else {
+            after
+        };
+        let next = World { broken, ..after };
+        self.scope.admits(&next).then_some(next)
+    }
+}

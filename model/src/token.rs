@@ -1,0 +1,300 @@
+//! Commands, data sets and sequences of commands, as small as a state that is copied millions of times wants.
+//!
+//! A write has a number; later writes have higher ones, whoever makes them. A data set is the set of writes
+//! it contains, so that a gap, a repetition and a foreign write all show. A command is two units of the
+//! stream, head and tail; it takes effect at its tail.
+
+use serde::{Deserialize, Serialize};
+
+/// The number of a write, from 1 to [`MAX_WRITES`].
+pub type WriteNumber = u8;
+
+/// How many different writes one world can tell apart. The canonical form forgets what nothing distinguishes.
+pub const MAX_WRITES: WriteNumber = 12;
+
+/// How many commands a [`Tokens`] can hold.
+pub const MAX_TOKENS: usize = 15;
+
+/// The width of a command in the numbering of the stream, in units.
+pub const COMMAND_UNITS: i64 = 2;
+
+/// One thing in a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Token {
+    /// A command that changes the data.
+    Write(WriteNumber),
+    /// A command that does not: PING, or REPLCONF GETACK.
+    Ping,
+    /// A command that no primary ever executed; only a wrong server sends one.
+    Foreign,
+    /// One byte that the sender does not count; only a wrong server sends one.
+    Stray,
+}
+
+impl Token {
+    const fn nibble(self) -> u64 {
+        match self {
+            Self::Write(number) => number as u64,
+            Self::Foreign => 13,
+            Self::Stray => 14,
+            Self::Ping => 15,
+        }
+    }
+
+    const fn from_nibble(nibble: u64) -> Self {
+        match nibble {
+            13 => Self::Foreign,
+            14 => Self::Stray,
+            15 => Self::Ping,
+            number => Self::Write(number as WriteNumber),
+        }
+    }
+
+    /// How far the token moves the offset of whoever counts it, in units.
+    pub const fn units(self) -> i64 {
+        match self {
+            Self::Stray => 1,
+            _ => COMMAND_UNITS,
+        }
+    }
+
+    /// Whether the token weighs in the backlog's size: PINGs are too short to matter (`PROTOCOL §3.6`).
+    pub const fn weighs(self) -> bool {
+        matches!(self, Self::Write(_) | Self::Foreign)
+    }
+}
+
+/// A short sequence of tokens, four bits each from the lowest up, unused places zero, the length on top.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Tokens(u64);
+
+/// Where the length begins.
+const LENGTH_BIT: u32 = 60;
+
+impl Tokens {
+    /// Nothing.
+    pub const EMPTY: Self = Self(0);
+
+    const fn of(nibbles: u64, len: usize) -> Self {
+        Self(nibbles & ((1 << (4 * len)) - 1) | (len as u64) << LENGTH_BIT)
+    }
+
+    /// How many tokens.
+    pub const fn len(&self) -> usize {
+        (self.0 >> LENGTH_BIT) as usize
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// The token at `index`, if there is one.
+    pub const fn get(&self, index: usize) -> Option<Token> {
+        if index < self.len() {
+            Some(Token::from_nibble(self.0 >> (4 * index) & 15))
+        } else {
+            None
+        }
+    }
+
+    /// The first token.
+    pub const fn first(&self) -> Option<Token> {
+        self.get(0)
+    }
+
+    /// Adds a token at the end.
+    ///
+    /// # Panics
+    /// When there are [`MAX_TOKENS`] already: a scope that allows that is too wide for this representation.
+    pub fn push(&mut self, token: Token) {
+        let len = self.len();
+        assert!(
+            len < MAX_TOKENS,
+            "more than {MAX_TOKENS} commands in one sequence: the scope is too wide"
+        );
+        *self = Self::of(
+            self.0 & ((1 << (4 * len)) - 1) | token.nibble() << (4 * len),
+            len + 1,
+        );
+    }
+
+    /// Takes the first token away.
+    pub fn pop_first(&mut self) -> Option<Token> {
+        let first = self.first()?;
+        *self = self.suffix(1);
+        Some(first)
+    }
+
+    /// The tokens from `index` on.
+    #[must_use]
+    pub const fn suffix(&self, index: usize) -> Self {
+        if index >= self.len() {
+            Self::EMPTY
+        } else {
+            Self::of(self.0 >> (4 * index), self.len() - index)
+        }
+    }
+
+    /// The first `count` tokens.
+    #[must_use]
+    pub const fn prefix(&self, count: usize) -> Self {
+        if count >= self.len() {
+            *self
+        } else {
+            Self::of(self.0, count)
+        }
+    }
+
+    /// All of them in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Token> + '_ {
+        (0..self.len()).map(|index| Token::from_nibble(self.0 >> (4 * index) & 15))
+    }
+
+    /// The writes among them.
+    pub fn writes(&self) -> Data {
+        self.iter().fold(Data::EMPTY, |set, token| match token {
+            Token::Write(write) => set.with(write),
+            _ => set,
+        })
+    }
+
+    /// How many of them weigh in the backlog's size.
+    pub fn weight(&self) -> usize {
+        self.iter().filter(|token| token.weighs()).count()
+    }
+
+    /// Their width in the numbering of the stream.
+    pub fn units(&self) -> i64 {
+        self.iter().map(Token::units).sum()
+    }
+
+    /// The same sequence with every write renumbered.
+    pub fn renumbered(&self, number: impl Fn(WriteNumber) -> WriteNumber) -> Self {
+        let mut renumbered = Self::EMPTY;
+        for token in self.iter() {
+            renumbered.push(match token {
+                Token::Write(old) => Token::Write(number(old)),
+                other => other,
+            });
+        }
+        renumbered
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// A data set: which writes it contains, and whether something happened to it that never happens to the
+/// data of a true history (a write applied twice, or out of order, or one that nobody made).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Data(u16);
+
+impl Data {
+    /// A data set without any write.
+    pub const EMPTY: Self = Self(0);
+
+    /// Whether the write is in it.
+    pub const fn contains(self, write: WriteNumber) -> bool {
+        self.0 >> write & 1 == 1
+    }
+
+    /// Whether it holds what no true history yields.
+    pub const fn is_corrupt(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    /// The same set with one more write in it, in whatever order.
+    #[must_use]
+    pub const fn with(self, write: WriteNumber) -> Self {
+        Self(self.0 | 1 << write)
+    }
+
+    /// Everything in either.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The writes in it, lowest first.
+    pub fn writes(self) -> impl Iterator<Item = WriteNumber> {
+        (1..=MAX_WRITES).filter(move |&write| self.contains(write))
+    }
+
+    /// This data set after one more command.
+    #[must_use]
+    pub const fn after(self, token: Token) -> Self {
+        match token {
+            // A write that is not newer than everything present was applied twice or out of order.
+            Token::Write(write) if self.0 >> write != 0 => Self(self.0 | 1),
+            Token::Write(write) => Self(self.0 | 1 << write),
+            Token::Foreign => Self(self.0 | 1),
+            Token::Ping | Token::Stray => self,
+        }
+    }
+
+    /// The same data set with something in it that no history has.
+    #[must_use]
+    pub const fn corrupted(self) -> Self {
+        Self(self.0 | 1)
+    }
+
+    /// The same data set with every write renumbered; `None` forgets a write.
+    pub fn renumbered(self, number: impl Fn(WriteNumber) -> Option<WriteNumber>) -> Self {
+        let corrupt = self.0 & 1;
+        Self(
+            self.writes()
+                .filter_map(number)
+                .fold(corrupt, |bits, write| bits | 1 << write),
+        )
+    }
+}
+
+impl std::fmt::Debug for Data {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.writes()).finish()?;
+        if self.is_corrupt() {
+            f.write_str("!")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_applied_twice_or_out_of_order_shows_for_ever() {
+        let data = Data::EMPTY.after(Token::Write(1)).after(Token::Write(3));
+        assert!(!data.is_corrupt());
+        assert!(data.after(Token::Write(3)).is_corrupt());
+        assert!(data.after(Token::Write(2)).is_corrupt());
+        assert!(!data.after(Token::Ping).is_corrupt());
+    }
+
+    #[test]
+    fn sequences_keep_their_order_and_zero_what_they_drop() {
+        let mut tokens = Tokens::EMPTY;
+        for token in [Token::Write(1), Token::Ping, Token::Write(2)] {
+            tokens.push(token);
+        }
+        assert_eq!(
+            tokens.suffix(1).iter().collect::<Vec<_>>(),
+            [Token::Ping, Token::Write(2)]
+        );
+        assert_eq!(
+            tokens.prefix(1).iter().collect::<Vec<_>>(),
+            [Token::Write(1)]
+        );
+        assert_eq!((tokens.weight(), tokens.units()), (2, 6));
+        let mut emptied = tokens;
+        while emptied.pop_first().is_some() {}
+        assert_eq!(emptied, Tokens::EMPTY);
+    }
+}

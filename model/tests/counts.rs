@@ -1,0 +1,102 @@
+//! Exact numbers of states and edges, equal in three engines: the walk, the graph in memory, and stateright.
+//!
+//! A changed number is a changed specification: say why in the commit.
+
+use expect_test::{Expect, expect};
+use psync_model::graph::Graph;
+use psync_model::rulebook::Era;
+use psync_model::scope;
+use psync_model::search::Search;
+use psync_model::walk::{End, Limits, Walk, walk};
+use stateright::{Checker, Model};
+use std::fmt::Write;
+
+fn search(era: Era, name: &str) -> Search {
+    let named = scope::named(name).expect("tests name scopes that exist");
+    Search::new(era.rulebook(), named.scope)
+}
+
+fn walked(search: &Search) -> Walk {
+    let walk = walk(search, Limits::PROVE, |_| true);
+    assert_eq!(walk.end, End::Complete, "{:?}", walk.violations.first());
+    walk
+}
+
+fn assert_engines_agree(search: &Search, walk: &Walk) {
+    let graph = Graph::explore(search, usize::MAX);
+    assert_eq!(
+        (graph.worlds.len(), graph.edges() as u64),
+        (walk.states, walk.edges)
+    );
+    // Breadth first, because stateright copies the whole path for each state when it goes deep.
+    let checker = search.clone().checker().spawn_bfs().join();
+    checker.assert_properties();
+    // stateright counts the initial state, and then every edge.
+    assert_eq!(
+        (checker.unique_state_count(), checker.state_count() as u64),
+        (walk.states, walk.edges + 1)
+    );
+}
+
+fn pin(scopes: &[(&str, &[Era])], engines: bool, expected: &Expect) {
+    let mut table = String::new();
+    for (name, eras) in scopes {
+        for &era in *eras {
+            let search = search(era, name);
+            let walk = walked(&search);
+            if engines {
+                assert_engines_agree(&search, &walk);
+            }
+            let (states, edges, depth) = (walk.states, walk.edges, walk.depth);
+            writeln!(table, "{name:9} {era:9} {states:9} {edges:9} {depth:3}")
+                .expect("a string takes everything");
+        }
+    }
+    expected.assert_eq(&table);
+}
+
+#[test]
+fn three_engines_count_the_same_states_and_edges() {
+    let scopes: &[(&str, &[Era])] = &[
+        ("smoke", &Era::ALL),
+        ("restarts", &Era::ALL),
+        ("replay", &[Era::Sync, Era::Psync]),
+        ("pings", &[Era::Sync, Era::Psync]),
+    ];
+    pin(
+        scopes,
+        true,
+        &expect![[r#"
+            smoke     sync      1004      3144  32
+            smoke     psync      9796     32853  39
+            smoke     psync2     40736    142652  42
+            smoke     psync2-v7     12398     40598  35
+            restarts  sync      1480      7308  31
+            restarts  psync     38214    197463  46
+            restarts  psync2     75784    405116  47
+            restarts  psync2-v7     71342    346134  53
+            replay    sync      4306     25106  34
+            replay    psync     83028    490291  48
+            pings     sync      4136     13900  33
+            pings     psync     81894    298523  41
+        "#]],
+    );
+}
+
+#[test]
+fn larger_scopes_are_counted_by_the_walk_alone() {
+    let scopes: &[(&str, &[Era])] = &[("replay", &[Era::Psync2, Era::Psync2V7])];
+    pin(
+        scopes,
+        false,
+        &expect![[r#"
+            replay    psync2    238460   1399010  49
+            replay    psync2-v7    283604   1624800  57
+        "#]],
+    );
+}
+
+#[test]
+fn the_size_of_a_world_is_what_the_memory_estimates_assume() {
+    expect!["376"].assert_eq(&size_of::<psync_model::world::World>().to_string());
+}

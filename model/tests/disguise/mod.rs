@@ -1,0 +1,129 @@
+//! A world as it might look after a long life: other names, larger offsets, other numbers of writes. It names
+//! every field anew, on purpose: a field that the canonical form's own visitors forget shows here.
+
+use psync_model::token::{Data, Token, Tokens};
+use psync_model::world::{
+    Backlog, Byte, IDS, Id, Label, Link, Node, Offset, Reply, Request, Saved, Secondary, Snapshot,
+    Stale, Stream, World,
+};
+
+/// How far offsets are moved, in units.
+const FURTHER: i64 = 40;
+
+/// How much the numbers of writes grow.
+const LATER: u8 = 2;
+
+/// The same world in everything that means something.
+pub(crate) fn disguised(world: &World) -> World {
+    let mut histories = world.histories;
+    for (slot, history) in world.histories.iter().enumerate() {
+        let mut moved = *history;
+        moved.base = offset(history.base);
+        moved.base_data = data(history.base_data);
+        moved.tokens = tokens(history.tokens);
+        histories[usize::from(id(Id(slot as u8 + 1)).0) - 1] = moved;
+    }
+    World {
+        nodes: world.nodes.map(node),
+        links: world.links.map(link),
+        histories,
+        ..*world
+    }
+}
+
+fn id(id: Id) -> Id {
+    match id.0 {
+        0 => id,
+        number => Id(number % IDS as u8 + 1),
+    }
+}
+
+fn offset(offset: Offset) -> Offset {
+    offset.plus(FURTHER)
+}
+
+fn byte(byte: Byte) -> Byte {
+    byte.plus(FURTHER)
+}
+
+fn data(data: Data) -> Data {
+    data.renumbered(|write| Some(write + LATER))
+}
+
+fn tokens(tokens: Tokens) -> Tokens {
+    tokens.renumbered(|write| write + LATER)
+}
+
+fn token(token: Token) -> Token {
+    match token {
+        Token::Write(write) => Token::Write(write + LATER),
+        other => other,
+    }
+}
+
+fn label(label: Label) -> Label {
+    Label {
+        id: id(label.id),
+        offset: offset(label.offset),
+    }
+}
+
+fn snapshot(snapshot: Snapshot) -> Snapshot {
+    Snapshot {
+        data: data(snapshot.data),
+        label: label(snapshot.label),
+        ..snapshot
+    }
+}
+
+fn node(node: Node) -> Node {
+    Node {
+        role: node.role,
+        data: data(node.data),
+        id: id(node.id),
+        offset: offset(node.offset),
+        secondary: node.secondary.map(|former| Secondary {
+            id: id(former.id),
+            limit: byte(former.limit),
+        }),
+        backlog: node.backlog.map(|backlog| Backlog {
+            first: byte(backlog.first),
+            tokens: tokens(backlog.tokens),
+        }),
+        snapshot: node.snapshot.map(snapshot),
+        saved: node.saved.map(|saved| Saved {
+            data: data(saved.data),
+            label: saved.label.map(label),
+        }),
+        following: node.following.map(label),
+        half: node.half.map(token),
+    }
+}
+
+fn link(link: Link) -> Link {
+    Link {
+        request: link.request.map(|request| Request {
+            wanted: request
+                .wanted
+                .map(|(name, wanted)| (id(name), byte(wanted))),
+        }),
+        acknowledgement: link.acknowledgement.map(offset),
+        reply: link.reply.map(|reply| match reply {
+            Reply::Continue(name) => Reply::Continue(name.map(id)),
+            Reply::FullResync(announced) => Reply::FullResync(label(announced)),
+        }),
+        payload: link.payload.map(snapshot),
+        stream: Stream {
+            tokens: tokens(link.stream.tokens),
+            ..link.stream
+        },
+        announced: link.announced.map(label),
+        acknowledged: link.acknowledged.map(offset),
+        unsent_from: link.unsent_from.map(offset),
+        stale: link.stale.map(|stale| Stale {
+            unsent_from: stale.unsent_from.map(offset),
+            ..stale
+        }),
+        ..link
+    }
+}

@@ -1,0 +1,246 @@
+//! Teeth: every fault is caught, by the property it names, and every property is broken by some fault.
+//!
+//! A property that no wrong rulebook breaks proves nothing; a fault that no property catches is not a fault.
+
+use expect_test::expect;
+use psync_model::fault::{FAULTS, Fault};
+use psync_model::liveness::{NotProved, prove};
+use psync_model::property::Property;
+use psync_model::rulebook::{Era, Rulebook};
+use psync_model::scope::{self, Scope};
+use psync_model::search::Search;
+use psync_model::walk::{End, Limits, walk};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// The scopes a fault is looked for in, smallest first.
+const LADDER: [&str; 3] = ["smoke", "restarts", "replay"];
+
+/// Where an outsider looks before giving up, beside the scope in which the fault is caught: the largest is
+/// left out to keep the test short.
+const OUTSIDE_LADDER: [&str; 2] = ["smoke", "restarts"];
+
+/// The most worlds that are kept in memory for L1.
+const MAX_WORLDS: usize = 1_000_000;
+
+fn scope_named(name: &str) -> Scope {
+    scope::named(name)
+        .expect("the ladder names scopes that exist")
+        .scope
+}
+
+/// The length of the shortest counterexample to any of `properties`, with all those broken by its last step.
+fn shortest(book: Rulebook, scope: Scope, properties: &[Property]) -> Option<(usize, u32)> {
+    if properties == [Property::L1] {
+        return match prove(Search::new(book, scope), MAX_WORLDS) {
+            Ok(_) => None,
+            Err(NotProved::Stuck(stuck)) => Some((stuck.steps.len(), Property::L1.bit())),
+            Err(other) => panic!("L1 could not be judged: {other}"),
+        };
+    }
+    let search = Search::new(book, scope).watching(properties.iter().copied());
+    let walk = walk(&search, Limits::PROVE, |_| true);
+    assert!(matches!(walk.end, End::Complete | End::Violated));
+    let violation = walk.violations.first()?;
+    Some((violation.steps.len(), violation.broken))
+}
+
+/// The first scope of a ladder in which one of `properties` falls, with the length and what fell.
+fn smallest(
+    book: Rulebook,
+    ladder: &[&'static str],
+    properties: &[Property],
+) -> Option<(&'static str, usize, u32)> {
+    ladder.iter().find_map(|name| {
+        let (length, broken) = shortest(book, scope_named(name), properties)?;
+        Some((*name, length, broken))
+    })
+}
+
+/// What is watched to catch a fault: everything, or L1, which needs the whole graph.
+fn watched(fault: &Fault) -> Vec<Property> {
+    if fault.property == Property::L1 {
+        vec![Property::L1]
+    } else {
+        Property::ALL.to_vec()
+    }
+}
+
+fn visible_outside() -> Vec<Property> {
+    let edges = Property::ALL.into_iter().filter(|p| *p != Property::L1);
+    edges.filter(|p| p.is_visible_outside()).collect()
+}
+
+fn row(fault: &Fault, era: Era, book: Rulebook) -> String {
+    let (scope, length, broken) = smallest(book, &LADDER, &watched(fault))
+        .unwrap_or_else(|| panic!("{} is not caught in era {era}", fault.name));
+    let names: Vec<String> = Property::in_bits(broken)
+        .map(|property| format!("{property:?}"))
+        .collect();
+    assert!(
+        broken & fault.property.bit() != 0,
+        "{} in era {era} should break {:?}, and breaks {}",
+        fault.name,
+        fault.property,
+        names.join(" ")
+    );
+    let outside = if fault.property == Property::L1 {
+        Some(length)
+    } else {
+        let caught_in = [scope];
+        let ladder = OUTSIDE_LADDER.iter().chain(&caught_in).copied();
+        let found = ladder
+            .map(|name| shortest(book, scope_named(name), &visible_outside()))
+            .find(Option::is_some);
+        found.flatten().map(|(length, _)| length)
+    };
+    let outside = outside.map_or_else(|| "-".to_owned(), |length| length.to_string());
+    let eras = era.name();
+    format!(
+        "{:36} {eras:10} {:10} {scope:9} {length:3} {outside:>4}",
+        fault.name,
+        names.join(" ")
+    )
+}
+
+#[test]
+fn every_fault_is_caught_by_the_property_it_names() {
+    let mut table = String::new();
+    for fault in FAULTS {
+        for era in Era::ALL {
+            if let Some(book) = fault.in_era(era) {
+                writeln!(table, "{}", row(fault, era, book)).unwrap();
+            }
+        }
+    }
+    // Fault, era, properties broken at once, smallest scope, steps, steps until somebody outside can see it.
+    expect![[r#"
+        backlog-upper-bound-exclusive        psync      L2         smoke       6    6
+        backlog-upper-bound-exclusive        psync2     L2         smoke       6    6
+        backlog-upper-bound-exclusive        psync2-v7  L2         smoke       6    6
+        backlog-upper-bound-one-beyond       psync      S16        smoke       6    6
+        backlog-upper-bound-one-beyond       psync2     S16        smoke       6    6
+        backlog-upper-bound-one-beyond       psync2-v7  S16        smoke       6    6
+        backlog-upper-bound-by-size          psync      S16        smoke       6    6
+        backlog-upper-bound-by-size          psync2     S16        smoke       6    6
+        backlog-upper-bound-by-size          psync2-v7  S16        smoke       6    6
+        backlog-lower-bound-ignored          psync      S16        smoke       6    6
+        backlog-lower-bound-ignored          psync2     S16        smoke       6    6
+        backlog-lower-bound-ignored          psync2-v7  S16        smoke       6    6
+        replication-id-not-checked           psync      S16        smoke       6    6
+        replication-id-not-checked           psync2     S16        smoke       6    6
+        replication-id-not-checked           psync2-v7  S16        smoke       6    6
+        secondary-limit-one-short            psync2-v7  L2         restarts    7    7
+        secondary-limit-ignored              psync2-v7  S16        restarts    8    8
+        label-at-request                     psync      S4         smoke       4    4
+        label-at-request                     psync2     S4         smoke       4    4
+        label-at-request                     psync2-v7  S4         smoke       4    4
+        full-resync-offset-one-more          psync      S4         smoke       3    3
+        full-resync-offset-one-more          psync2     S4         smoke       3    3
+        full-resync-offset-one-more          psync2-v7  S4         smoke       3    3
+        attach-label-current                 psync      S4         replay      7    7
+        attach-label-current                 psync2     S4         replay      7    7
+        attach-label-current                 psync2-v7  S4         replay      7    7
+        attach-loses-pending                 sync       S4         replay      7    7
+        attach-loses-pending                 psync      S4         replay      7    7
+        attach-loses-pending                 psync2     S4         replay      7    7
+        attach-loses-pending                 psync2-v7  S4         replay      7    7
+        accumulation-starts-late             sync       S4         smoke       4    4
+        accumulation-starts-late             psync      S4         smoke       4    4
+        accumulation-starts-late             psync2     S4         smoke       4    4
+        accumulation-starts-late             psync2-v7  S4         smoke       4    4
+        expired-backlog-keeps-id             psync2     S7         smoke       6    -
+        expired-backlog-keeps-id             psync2-v7  S7         smoke       6   11
+        backlog-birth-skips-no-byte          psync      S1 S2 S7   smoke      13   13
+        primary-adopts-saved-id              psync2     S1 S7      restarts    6    -
+        primary-adopts-saved-id              psync2-v7  S1 S7      restarts    6    -
+        backlog-differs-from-stream          psync      S5         smoke       3   12
+        backlog-differs-from-stream          psync2     S5         smoke       3   12
+        backlog-differs-from-stream          psync2-v7  S5         smoke       3   12
+        stream-before-first-acknowledgement  psync2     S10        smoke       4    4
+        stream-before-first-acknowledgement  psync2-v7  S10        smoke       4    4
+        last-command-withheld                sync       L1         smoke       6    6
+        last-command-withheld                psync      L1         smoke       9    9
+        last-command-withheld                psync2     L1         smoke       9    9
+        last-command-withheld                psync2-v7  L1         smoke       9    9
+        uncounted-byte-in-stream             psync      S10        smoke       5    5
+        uncounted-byte-in-stream             psync2     S10        smoke       5    5
+        uncounted-byte-in-stream             psync2-v7  S10        smoke       5    5
+        request-not-plus-one                 psync      S3         smoke      12   12
+        request-not-plus-one                 psync2     S3         smoke      12   12
+        request-not-plus-one                 psync2-v7  S3         smoke      12   12
+        half-command-counted                 psync2     S1 S7 S9   smoke       8   13
+        half-command-counted                 psync2-v7  S1 S7 S9   smoke       8   13
+        label-adopted-before-load            psync      S1 S2 S7   smoke       5    5
+        label-adopted-before-load            psync2     S1 S2 S7   smoke       5    5
+        label-adopted-before-load            psync2-v7  S1 S2 S7   smoke       5    5
+        data-discarded-before-snapshot       psync      S14        smoke      15   15
+        data-discarded-before-snapshot       psync2     S14        smoke      15   15
+        data-discarded-before-snapshot       psync2-v7  S1 S14     smoke      15   15
+        restart-label-too-new                psync2     S1         smoke       4    -
+        restart-label-too-new                psync2-v7  S1         smoke       4    7
+        continue-id-not-adopted              psync2-v7  S1         restarts   13    -
+        offset-reset-on-continue             psync      S15        smoke      12   16
+        offset-reset-on-continue             psync2     S1 S15     smoke      12   18
+        offset-reset-on-continue             psync2-v7  S1 S15     smoke      12   18
+        cached-primary-lost                  psync      L2         smoke       8    8
+        cached-primary-lost                  psync2     L2         smoke       8    8
+        cached-primary-lost                  psync2-v7  L2         smoke       8    8
+        no-acknowledgement-after-continue    psync      L1         smoke      12   12
+        no-acknowledgement-after-continue    psync2     L1         smoke      12   12
+        no-acknowledgement-after-continue    psync2-v7  L1         smoke      12   12
+    "#]]
+    .assert_eq(&table);
+}
+
+/// For each property a fault that breaks it when nothing else is watched.
+const TEETH: &[(Property, &str, &str)] = &[
+    (Property::S1, "restart-label-too-new", "restarts"),
+    (Property::S2, "label-adopted-before-load", "smoke"),
+    (Property::S3, "request-not-plus-one", "smoke"),
+    (Property::S4, "label-at-request", "smoke"),
+    (Property::S5, "backlog-differs-from-stream", "smoke"),
+    (Property::S6, "restart-label-too-new", "restarts"),
+    (Property::S7, "expired-backlog-keeps-id", "smoke"),
+    (Property::S8, "primary-adopts-saved-id", "restarts"),
+    (Property::S9, "half-command-counted", "smoke"),
+    (Property::S10, "uncounted-byte-in-stream", "smoke"),
+    (Property::S14, "data-discarded-before-snapshot", "smoke"),
+    (Property::S15, "offset-reset-on-continue", "smoke"),
+    (Property::S16, "replication-id-not-checked", "smoke"),
+    (Property::L1, "last-command-withheld", "smoke"),
+    (Property::L2, "cached-primary-lost", "smoke"),
+];
+
+#[test]
+fn every_property_is_broken_by_some_fault() {
+    let mut table = String::new();
+    for (property, name, scope) in TEETH {
+        let fault = psync_model::fault::named(name).expect("the table names faults that exist");
+        let book = fault
+            .in_era(fault.home())
+            .expect("a fault exists in its home era");
+        let length = shortest(book, scope_named(scope), &[*property]).map(|found| found.0);
+        writeln!(table, "{property:?} {name} {length:?}").unwrap();
+    }
+    let covered: BTreeSet<Property> = TEETH.iter().map(|row| row.0).collect();
+    assert_eq!(covered, BTreeSet::from(Property::ALL));
+    expect![[r#"
+        S1 restart-label-too-new Some(4)
+        S2 label-adopted-before-load Some(5)
+        S3 request-not-plus-one Some(12)
+        S4 label-at-request Some(4)
+        S5 backlog-differs-from-stream Some(3)
+        S6 restart-label-too-new Some(5)
+        S7 expired-backlog-keeps-id Some(6)
+        S8 primary-adopts-saved-id Some(7)
+        S9 half-command-counted Some(8)
+        S10 uncounted-byte-in-stream Some(5)
+        S14 data-discarded-before-snapshot Some(15)
+        S15 offset-reset-on-continue Some(12)
+        S16 replication-id-not-checked Some(6)
+        L1 last-command-withheld Some(9)
+        L2 cached-primary-lost Some(8)
+    "#]]
+    .assert_eq(&table);
+}
