@@ -1,0 +1,337 @@
+//! From a request to its execution: transactions, the commands of the server itself, the commands on data.
+
+use bytes::Bytes;
+
+use crate::client::{Session, Transaction};
+use crate::commands::{self, CommandSpec, Context, Effect, Flags, Origin};
+use crate::event::ClientId;
+use crate::resp::{Reply, Request};
+use crate::server::Server;
+
+/// Most commands a transaction may queue, so that one client cannot take all memory.
+const MAX_QUEUED: usize = 1 << 20;
+
+/// What a command of the server itself answers: nothing when the answer comes later, or never.
+pub(crate) type Answer = Option<Reply>;
+
+/// The function behind a command of the server itself.
+type Run = fn(&mut Server, ClientId, &[Bytes], u64) -> Answer;
+
+/// The commands that the table of [`commands`] leaves to the server.
+const OWN_COMMANDS: &[(&str, Run)] = &[
+    ("quit", Server::quit),
+    ("sync", Server::sync_command),
+    ("psync", Server::psync_command),
+    ("replconf", Server::replconf_command),
+    ("replicaof", |server, id, args, now_ms| {
+        Some(server.replicaof_command(id, args, now_ms))
+    }),
+    ("slaveof", |server, id, args, now_ms| {
+        Some(server.replicaof_command(id, args, now_ms))
+    }),
+    ("role", |server, _, _, _| Some(server.role_reply())),
+    ("wait", Server::wait_command),
+    ("info", |server, _, args, now_ms| {
+        Some(server.info_reply(args, now_ms))
+    }),
+    ("config", |server, _, args, now_ms| {
+        Some(server.config_command(args, now_ms))
+    }),
+    ("client", Server::client_command),
+    ("command", |_, _, args, _| Some(command_reply(args))),
+    ("shutdown", Server::shutdown_command),
+    ("save", Server::save_command),
+    ("bgsave", |server, _, _, _| Some(server.bgsave_command())),
+    ("lastsave", |server, _, _, _| Some(server.lastsave_reply())),
+    ("debug", |server, _, args, _| {
+        Some(server.debug_command(args))
+    }),
+    ("time", |_, _, _, now_ms| Some(time_reply(now_ms))),
+];
+
+impl Server {
+    /// Executes, queues or refuses one request of a connection.
+    pub(crate) fn execute_request(&mut self, id: ClientId, request: Request, now_ms: u64) {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        let Some(name) = request.args.first().map(|name| name.to_ascii_uppercase()) else {
+            if let Some(replica) = &mut client.replica {
+                replica.heard_ms = now_ms;
+            }
+            return;
+        };
+        // A replica's connection carries nothing but the stream; what else it asks gets no answer.
+        if client.replica.is_some() && name != b"REPLCONF" {
+            return;
+        }
+        self.stats.commands += 1;
+        let answer = match name.as_slice() {
+            b"MULTI" => Some(self.multi(id)),
+            b"EXEC" => Some(self.exec(id, now_ms)),
+            b"DISCARD" => Some(self.discard(id)),
+            _ if client.session.transaction.is_some() => Some(self.queue(id, request)),
+            _ => self.execute_alone(id, &request, now_ms),
+        };
+        if let Some(reply) = answer {
+            self.reply(id, &reply);
+        }
+    }
+
+    fn execute_alone(&mut self, id: ClientId, request: &Request, now_ms: u64) -> Answer {
+        let mut effects = Vec::new();
+        let answer = self.execute_checked(id, &request.args, &mut effects, now_ms);
+        self.propagate_for(id, &effects);
+        answer
+    }
+
+    fn execute_checked(
+        &mut self,
+        id: ClientId,
+        args: &[Bytes],
+        effects: &mut Vec<Effect>,
+        now_ms: u64,
+    ) -> Answer {
+        let spec = match self.check(args) {
+            Ok(spec) => spec,
+            Err(refusal) => return Some(refusal),
+        };
+        if spec.flags.contains(Flags::SERVER) {
+            let own = OWN_COMMANDS.iter().find(|(name, _)| *name == spec.name);
+            return match own {
+                Some((_, run)) => run(self, id, args, now_ms),
+                None => Some(Reply::Error(format!(
+                    "ERR '{}' is not supported here",
+                    spec.name
+                ))),
+            };
+        }
+        let origin = if self.is_primary() {
+            Origin::ClientOfPrimary
+        } else {
+            Origin::ClientOfReplica
+        };
+        let mut database = self.clients.get(&id)?.session.database;
+        let reply = self.execute_data(&mut database, args, effects, origin, now_ms);
+        self.clients.get_mut(&id)?.session.database = database;
+        Some(reply)
+    }
+
+    /// Whether the command exists, has enough words and may run here; otherwise the error to answer.
+    fn check(&self, args: &[Bytes]) -> Result<&'static CommandSpec, Reply> {
+        let spec = commands::check(args).map_err(|error| Reply::Error(error.to_string()))?;
+        if !self.rules.era.knows(spec.name) {
+            return Err(Reply::Error(format!("ERR unknown command '{}'", spec.name)));
+        }
+        if spec.is_write() && !self.is_primary() && self.config.replica_read_only {
+            return Err(Reply::Error(
+                "READONLY You can't write against a read only replica.".into(),
+            ));
+        }
+        Ok(spec)
+    }
+
+    fn execute_data(
+        &mut self,
+        database: &mut usize,
+        args: &[Bytes],
+        effects: &mut Vec<Effect>,
+        origin: Origin,
+        now_ms: u64,
+    ) -> Reply {
+        let longest_string_bytes = Context::LONGEST_STRING_BYTES;
+        let context = Context {
+            now_ms,
+            origin,
+            seed: self.ids.number(),
+            longest_string_bytes,
+        };
+        let outcome = commands::execute(&mut self.keyspace, database, args, &context);
+        effects.extend(outcome.effects);
+        outcome.reply
+    }
+
+    fn propagate_for(&mut self, id: ClientId, effects: &[Effect]) {
+        if effects.is_empty() {
+            return;
+        }
+        self.propagate(effects);
+        let offset = self.history.offset;
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.last_write = offset;
+        }
+    }
+
+    fn multi(&mut self, id: ClientId) -> Reply {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Reply::OK;
+        };
+        if client.session.transaction.is_some() {
+            return Reply::Error("ERR MULTI calls can not be nested".into());
+        }
+        client.session.transaction = Some(Transaction::default());
+        Reply::OK
+    }
+
+    fn discard(&mut self, id: ClientId) -> Reply {
+        match self
+            .clients
+            .get_mut(&id)
+            .and_then(|client| client.session.transaction.take())
+        {
+            Some(_) => Reply::OK,
+            None => Reply::Error("ERR DISCARD without MULTI".into()),
+        }
+    }
+
+    fn queue(&mut self, id: ClientId, request: Request) -> Reply {
+        let checked = match self.check(&request.args) {
+            Ok(spec) if spec.flags.contains(Flags::NO_MULTI) => Err(Reply::Error(
+                "ERR Command not allowed inside a transaction".into(),
+            )),
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(refusal),
+        };
+        let transaction = self
+            .clients
+            .get_mut(&id)
+            .and_then(|client| client.session.transaction.as_mut());
+        let Some(transaction) = transaction else {
+            return Reply::OK;
+        };
+        match checked {
+            Ok(()) if transaction.queued.len() < MAX_QUEUED => {
+                transaction.queued.push(request);
+                Reply::Simple("QUEUED")
+            }
+            Ok(()) => {
+                transaction.broken = true;
+                Reply::Error("ERR too many commands in one transaction".into())
+            }
+            Err(refusal) => {
+                transaction.broken = true;
+                refusal
+            }
+        }
+    }
+
+    fn exec(&mut self, id: ClientId, now_ms: u64) -> Reply {
+        let taken = self
+            .clients
+            .get_mut(&id)
+            .and_then(|client| client.session.transaction.take());
+        let Some(transaction) = taken else {
+            return Reply::Error("ERR EXEC without MULTI".into());
+        };
+        if transaction.broken {
+            return Reply::Error(
+                "EXECABORT Transaction discarded because of previous errors.".into(),
+            );
+        }
+        self.set_in_exec(id, true);
+        let (mut replies, mut effects) = (Vec::new(), Vec::new());
+        for request in &transaction.queued {
+            let answer = self.execute_checked(id, &request.args, &mut effects, now_ms);
+            replies.push(answer.unwrap_or(Reply::OK));
+        }
+        self.set_in_exec(id, false);
+        self.propagate_for(id, &effects);
+        Reply::Array(replies)
+    }
+
+    fn set_in_exec(&mut self, id: ClientId, in_exec: bool) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.in_exec = in_exec;
+        }
+    }
+
+    fn quit(&mut self, id: ClientId, _args: &[Bytes], now_ms: u64) -> Answer {
+        self.reply(id, &Reply::OK);
+        self.close(id, now_ms);
+        None
+    }
+
+    /// Executes a command of the stream; nobody is answered. Of a unit with a command that we do not have, nothing is
+    /// executed: half of it under the label of all of it would be a lie.
+    pub(crate) fn execute_from_primary(
+        &mut self,
+        session: &mut Session,
+        request: Request,
+        now_ms: u64,
+    ) -> Result<(), UnsupportedCommand> {
+        let Some(name) = request.args.first().map(|name| name.to_ascii_uppercase()) else {
+            return Ok(());
+        };
+        match (name.as_slice(), &mut session.transaction) {
+            (b"MULTI", _) => {
+                session.transaction = Some(Transaction::default());
+                Ok(())
+            }
+            (b"EXEC", _) => {
+                let queued = session.transaction.take().unwrap_or_default().queued;
+                self.apply_unit(session, &queued, now_ms)
+            }
+            (_, Some(transaction)) => {
+                transaction.queued.push(request);
+                Ok(())
+            }
+            (_, None) => self.apply_unit(session, &[request], now_ms),
+        }
+    }
+
+    fn apply_unit(
+        &mut self,
+        session: &mut Session,
+        unit: &[Request],
+        now_ms: u64,
+    ) -> Result<(), UnsupportedCommand> {
+        if let Some(unknown) = unit.iter().find(|request| !is_supported(&request.args[0])) {
+            let name = String::from_utf8_lossy(&unknown.args[0]).into_owned();
+            return Err(UnsupportedCommand { name });
+        }
+        let mut effects = Vec::new();
+        for request in unit.iter().filter(|request| is_data(&request.args[0])) {
+            let (database, args) = (&mut session.database, &request.args);
+            let reply = self.execute_data(database, args, &mut effects, Origin::Primary, now_ms);
+            if let Reply::Error(text) = reply {
+                let name = String::from_utf8_lossy(&args[0]).into_owned();
+                self.log(format!(
+                    "`{name}` of the stream failed, as it did at the primary: {text}"
+                ));
+            }
+        }
+        self.propagate(&effects);
+        Ok(())
+    }
+}
+
+/// A command of the stream that this server does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("`{name}`, which is not supported here")]
+pub(crate) struct UnsupportedCommand {
+    name: String,
+}
+
+fn is_data(name: &[u8]) -> bool {
+    commands::lookup(name).is_some_and(|spec| !spec.flags.contains(Flags::SERVER))
+}
+
+/// Published messages change no data: a replica without subscribers may let them pass.
+fn is_supported(name: &[u8]) -> bool {
+    commands::lookup(name).is_some()
+        || name.eq_ignore_ascii_case(b"publish")
+        || name.eq_ignore_ascii_case(b"spublish")
+}
+
+/// Clients ask at their start; they can do without the answer.
+fn command_reply(args: &[Bytes]) -> Reply {
+    match args.get(1).map(|word| word.to_ascii_lowercase()).as_deref() {
+        Some(b"count") => Reply::Integer(commands::all().len() as i64),
+        _ => Reply::Array(Vec::new()),
+    }
+}
+
+fn time_reply(now_ms: u64) -> Reply {
+    let text = |number: u64| Reply::Bulk(Bytes::from(number.to_string()));
+    Reply::Array(vec![text(now_ms / 1_000), text(now_ms % 1_000 * 1_000)])
+}

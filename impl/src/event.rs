@@ -1,0 +1,208 @@
+//! What goes into the core and what comes out of it, as data.
+//!
+//! The shell turns sockets, files and timers into an [`Event`] and carries out each [`Action`], in order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use crate::ids::ReplicationId;
+use crate::keyspace::Snapshot;
+use crate::rdb::ReplicationFields;
+
+/// A connection that somebody opened to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u64);
+
+/// One attempt of ours to connect to a primary. Events of older attempts are ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// One snapshot being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// How a snapshot travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Written to a file first; announced with its length.
+    Disk,
+    /// Sent as it is written; closed by the mark.
+    Socket {
+        /// The forty characters that end it.
+        mark: ReplicationId,
+    },
+}
+
+/// Something happened outside.
+#[derive(Debug)]
+pub enum Event {
+    /// Somebody connected.
+    Connected {
+        /// The new connection.
+        client: ClientId,
+        /// Where it comes from.
+        address: SocketAddr,
+    },
+    /// Bytes arrived on a connection.
+    Received {
+        /// The connection.
+        client: ClientId,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// So many bytes, counted from the start of the connection, have been handed to the system.
+    Written {
+        /// The connection.
+        client: ClientId,
+        /// The count.
+        total: u64,
+    },
+    /// The connection is gone.
+    Closed {
+        /// The connection.
+        client: ClientId,
+    },
+    /// Our connection to the primary stands.
+    LinkUp {
+        /// The attempt.
+        link: LinkId,
+    },
+    /// Bytes arrived from the primary.
+    LinkReceived {
+        /// The attempt.
+        link: LinkId,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// Our connection to the primary failed or ended.
+    LinkDown {
+        /// The attempt.
+        link: LinkId,
+    },
+    /// A part of a snapshot for sockets.
+    SnapshotPart {
+        /// The snapshot.
+        job: JobId,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// A snapshot is complete; in a file under its final name when it was meant for one.
+    SnapshotDone {
+        /// The snapshot.
+        job: JobId,
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// A snapshot could not be written.
+    SnapshotFailed {
+        /// The snapshot.
+        job: JobId,
+        /// What the system said.
+        reason: String,
+    },
+    /// The process was asked to end.
+    Terminate,
+}
+
+/// Something the shell shall do.
+#[derive(Debug)]
+// An action lives for microseconds between the core and the shell; a box would cost more than its size.
+#[allow(clippy::large_enum_variant)]
+pub enum Action {
+    /// Write bytes to a connection, after all that were given before.
+    Send {
+        /// The connection.
+        client: ClientId,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// Write the file of a finished snapshot to a connection, after all bytes given before.
+    SendSnapshot {
+        /// The connection.
+        client: ClientId,
+        /// The finished snapshot.
+        job: JobId,
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// Report [`Event::Written`] for this connection from now on.
+    ReportWrites {
+        /// The connection.
+        client: ClientId,
+    },
+    /// Close a connection, once what was given before is written.
+    Close {
+        /// The connection.
+        client: ClientId,
+    },
+    /// Connect to a primary.
+    Connect {
+        /// The attempt.
+        link: LinkId,
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// Write bytes to the primary.
+    SendLink {
+        /// The attempt.
+        link: LinkId,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// Give up the connection to the primary; no event shall follow.
+    CloseLink {
+        /// The attempt.
+        link: LinkId,
+    },
+    /// Write a snapshot, beside everything else.
+    WriteSnapshot {
+        /// Its name.
+        job: JobId,
+        /// The data at the cut.
+        snapshot: Snapshot,
+        /// The label, where there is one.
+        fields: Option<ReplicationFields>,
+        /// Where it goes.
+        framing: Framing,
+        /// The file it becomes, if it is for a file.
+        path: PathBuf,
+    },
+    /// Make the next part of a snapshot for sockets; each part waits for this.
+    ContinueSnapshot {
+        /// Its name.
+        job: JobId,
+    },
+    /// Stop writing a snapshot; no event shall follow.
+    CancelSnapshot {
+        /// Its name.
+        job: JobId,
+    },
+    /// How long a running snapshot pauses before each key, in microseconds.
+    SetKeyDelay {
+        /// The pause.
+        microseconds: u64,
+    },
+    /// Keep a snapshot received from a primary as our own file.
+    StoreSnapshot {
+        /// Its bytes.
+        parts: Vec<Bytes>,
+        /// The file it becomes.
+        path: PathBuf,
+    },
+    /// Do nothing at all for so long (`DEBUG SLEEP`).
+    Sleep {
+        /// Milliseconds.
+        milliseconds: u64,
+    },
+    /// Tell the operator.
+    Log {
+        /// The sentence.
+        message: String,
+    },
+    /// End the process.
+    Exit,
+}

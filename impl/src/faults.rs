@@ -1,0 +1,269 @@
+//! The faults: each a rulebook with exactly one entry wrong, so that a judge of servers can be judged.
+//!
+//! They exist for `--fault NAME` in a build with the cargo feature `faults`; a server without it refuses the option.
+
+use crate::rulebook::{
+    Accumulation, AcknowledgeAfterContinue, Adoption, Attach, BacklogBirth, BacklogContent,
+    CacheAtFullLine, ContinueId, Discard, Era, Expiry, FirstStream, FullLine, HalfInput, IdCheck,
+    LinkLoss, LowerBound, OffsetAtContinue, RequestByte, Rulebook, SavedLabel, SavedOffset,
+    SecondaryLimit, StreamWriting, UpperBound,
+};
+
+/// One way of being wrong.
+pub struct Fault {
+    /// What `--fault` calls it.
+    pub name: &'static str,
+    /// What the server does wrong, in one sentence, with the flaw it stands for where there is one.
+    pub sentence: &'static str,
+    /// The eras in which it can be told from the right server.
+    pub eras: &'static [Era],
+    /// Spoils the one entry.
+    spoil: fn(&mut Rulebook),
+}
+
+/// Why a fault cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultError {
+    /// No fault has this name.
+    #[error("`{given}` is no fault; `--help` lists them")]
+    Unknown {
+        /// What was written instead.
+        given: String,
+    },
+    /// The era has no such rule to break.
+    #[error("the fault `{name}` changes nothing in the era `{era}`")]
+    WithoutEffect {
+        /// The fault.
+        name: &'static str,
+        /// The era asked for.
+        era: Era,
+    },
+}
+
+const ALL: &[Era] = &Era::ALL;
+const WITH_OFFSETS: &[Era] = &[Era::Psync, Era::Psync2, Era::Psync2V7];
+const WITH_IDS: &[Era] = &[Era::Psync2, Era::Psync2V7];
+
+/// All faults: those of a primary first, then those of a replica.
+pub const FAULTS: &[Fault] = &[
+    Fault {
+        name: "backlog-upper-bound-exclusive",
+        sentence: "A replica that has every byte is refused (FLAWS B-16).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.upper_bound = UpperBound::Exclusive,
+    },
+    Fault {
+        name: "backlog-upper-bound-by-size",
+        sentence: "The end of the window is taken from the configured size, not from the bytes held (FLAWS B-17).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.upper_bound = UpperBound::BySize,
+    },
+    Fault {
+        name: "backlog-upper-bound-one-beyond",
+        sentence: "A request for one byte beyond the next is continued.",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.upper_bound = UpperBound::OneBeyond,
+    },
+    Fault {
+        name: "backlog-lower-bound-ignored",
+        sentence: "A request for bytes already trimmed is served from the oldest byte held.",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.lower_bound = LowerBound::Ignored,
+    },
+    Fault {
+        name: "replication-id-not-checked",
+        sentence: "Any history is continued if the number fits (FLAWS B-12).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.id_check = IdCheck::Ignored,
+    },
+    Fault {
+        name: "secondary-limit-one-short",
+        sentence: "The secondary ID is honoured up to the offset of the shift instead of the byte after it.",
+        eras: WITH_IDS,
+        spoil: |rules| rules.secondary_limit = SecondaryLimit::OneShort,
+    },
+    Fault {
+        name: "secondary-limit-ignored",
+        sentence: "The secondary ID is honoured beyond the point where the histories part.",
+        eras: WITH_IDS,
+        spoil: |rules| rules.secondary_limit = SecondaryLimit::Ignored,
+    },
+    Fault {
+        name: "label-at-request",
+        sentence: "The full resynchronization is labelled when PSYNC arrives, not at the cut (FLAWS B-02).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.full_line = FullLine::AtRequest,
+    },
+    Fault {
+        name: "full-resync-offset-one-more",
+        sentence: "The announced offset is one more than that of the cut.",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.full_line = FullLine::OneMore,
+    },
+    Fault {
+        name: "attach-label-current",
+        sentence: "A replica attached to a running snapshot is told the offset of now (FLAWS B-02).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.attach = Attach::CurrentLabel,
+    },
+    Fault {
+        name: "attach-loses-pending",
+        sentence: "A replica attached to a running snapshot does not get what was accumulated since the cut (FLAWS B-20).",
+        eras: ALL,
+        spoil: |rules| rules.attach = Attach::LosesPending,
+    },
+    Fault {
+        name: "accumulation-starts-late",
+        sentence: "Commands written while the snapshot is made are not kept for the waiting replica.",
+        eras: ALL,
+        spoil: |rules| rules.accumulation = Accumulation::FromEnd,
+    },
+    Fault {
+        name: "expired-backlog-keeps-id",
+        sentence: "The backlog expires, uncounted writes follow, and the ID stays (FLAWS B-03).",
+        eras: WITH_IDS,
+        spoil: |rules| {
+            rules.expiry = Expiry::KeepsId;
+            rules.backlog_birth = BacklogBirth::SkipsNothing;
+        },
+    },
+    Fault {
+        name: "backlog-birth-skips-no-byte",
+        sentence: "A new backlog begins where the old one ended, although writes went uncounted between them.",
+        eras: &[Era::Psync],
+        spoil: |rules| rules.backlog_birth = BacklogBirth::SkipsNothing,
+    },
+    Fault {
+        name: "primary-adopts-saved-id",
+        sentence: "A restarted primary goes on under the ID and offset of its snapshot file (FLAWS B-04).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.saved_label = SavedLabel::Adopted,
+    },
+    Fault {
+        name: "backlog-differs-from-stream",
+        sentence: "One byte of each command differs in the backlog (FLAWS B-18).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.backlog_content = BacklogContent::Differs,
+    },
+    Fault {
+        name: "stream-before-first-acknowledgement",
+        sentence: "The stream is glued behind the end mark of the snapshot (FLAWS B-21).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.first_stream = FirstStream::AtOnce,
+    },
+    Fault {
+        name: "last-command-withheld",
+        sentence: "The newest command is sent only when the next one comes (FLAWS B-39).",
+        eras: ALL,
+        spoil: |rules| rules.stream_writing = StreamWriting::WithholdsLast,
+    },
+    Fault {
+        name: "uncounted-byte-in-stream",
+        sentence: "One newline that is not counted stands before the first command on each link (FLAWS B-11).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.stream_writing = StreamWriting::StrayNewline,
+    },
+    Fault {
+        name: "request-not-plus-one",
+        sentence: "A replica asks for the last byte it has instead of the next.",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.request_byte = RequestByte::Last,
+    },
+    Fault {
+        name: "half-command-counted",
+        sentence: "Half a command is thrown away with the link and still counted in the next request.",
+        eras: WITH_IDS,
+        spoil: |rules| rules.half_input = HalfInput::DroppedAndCounted,
+    },
+    Fault {
+        name: "label-adopted-before-load",
+        sentence: "A replica takes over the announced label before it has the data.",
+        eras: WITH_OFFSETS,
+        spoil: |rules| {
+            rules.adoption = Adoption::AtLine;
+            rules.cache_at_full_line = CacheAtFullLine::Kept;
+        },
+    },
+    Fault {
+        name: "data-discarded-before-snapshot",
+        sentence: "A replica empties itself at the announcement and keeps calling itself by the old label.",
+        eras: WITH_OFFSETS,
+        spoil: |rules| {
+            rules.discard = Discard::AtLine;
+            rules.cache_at_full_line = CacheAtFullLine::Kept;
+        },
+    },
+    Fault {
+        name: "restart-label-too-new",
+        sentence: "A snapshot file is labelled one command later than its data (FLAWS B-10).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.saved_offset = SavedOffset::OneCommandMore,
+    },
+    Fault {
+        name: "continue-id-not-adopted",
+        sentence: "A replica told a new name of its history keeps the old one (PROTOCOL §6 X6).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.continue_id = ContinueId::Ignored,
+    },
+    Fault {
+        name: "cached-primary-lost",
+        sentence: "A replica forgets its label with its link (FLAWS B-28).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.link_loss = LinkLoss::Forgotten,
+    },
+    Fault {
+        name: "no-acknowledgement-after-continue",
+        sentence: "A replica that was continued never acknowledges (FLAWS B-31).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.acknowledge_after_continue = AcknowledgeAfterContinue::No,
+    },
+    Fault {
+        name: "offset-reset-on-continue",
+        sentence: "A replica that was continued counts from zero (FLAWS B-25).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.offset_at_continue = OffsetAtContinue::Reset,
+    },
+];
+
+/// The rules of `era` with the entry of the fault `name` spoiled.
+pub fn rulebook_with(era: Era, name: &str) -> Result<Rulebook, FaultError> {
+    let fault = FAULTS.iter().find(|fault| fault.name == name);
+    let fault = fault.ok_or_else(|| FaultError::Unknown {
+        given: name.to_owned(),
+    })?;
+    if !fault.eras.contains(&era) {
+        return Err(FaultError::WithoutEffect {
+            name: fault.name,
+            era,
+        });
+    }
+    let mut rules = Rulebook::of(era);
+    (fault.spoil)(&mut rules);
+    Ok(rules)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_spoils_its_eras_and_is_refused_elsewhere() {
+        for fault in FAULTS {
+            for era in Era::ALL {
+                match rulebook_with(era, fault.name) {
+                    Ok(rules) => assert_ne!(rules, Rulebook::of(era), "{} in {era}", fault.name),
+                    Err(FaultError::WithoutEffect { .. }) => assert!(!fault.eras.contains(&era)),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = FAULTS.iter().map(|fault| fault.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FAULTS.len());
+    }
+}

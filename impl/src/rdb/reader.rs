@@ -1,0 +1,304 @@
+//! The reader: a whole payload in, a data set and its label out, or an error and nothing.
+//!
+//! The items are read through [`Input`], the only place that knows where the bytes are; a reader of a stream would
+//! replace it and nothing else. Keys whose deadline has passed are kept: whoever loads decides (PROTOCOL §6 X3).
+
+use bytes::Bytes;
+
+use super::format::{
+    AUX, CHECKSUM, CHECKSUM_BYTES, ENCODED_I8, ENCODED_I16, ENCODED_I32, ENCODED_LZF, EOF,
+    EXPIRE_TIME, EXPIRE_TIME_MS, FREQ, FUNCTION_PRE_GA, FUNCTION2, IDLE, MODULE_AUX, RESIZE_DB,
+    SELECT_DB, SLOT_INFO, TYPE_STRING, type_name,
+};
+use super::length::{LENGTH_32, LENGTH_64};
+use super::{RdbError, ReplicationFields, lzf};
+use crate::keyspace::{DATABASES, Entry, Keyspace, keep};
+use crate::resp::parse_integer;
+
+/// The newest version of Redis's numbering that we know.
+const NEWEST_VERSION: u32 = 13;
+
+/// Valkey's own numbering begins and, for us, ends here.
+const VALKEY_VERSION: u32 = 80;
+
+/// The first version with a checksum.
+const FIRST_WITH_CHECKSUM: u32 = 5;
+
+/// What a snapshot held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The data.
+    pub keyspace: Keyspace,
+    /// The label, if all three fields of it were there and valid.
+    pub fields: Option<ReplicationFields>,
+    /// The version it claims.
+    pub version: u32,
+}
+
+/// Reads a whole snapshot. An error means that nothing of it may be used.
+pub fn read(payload: &Bytes) -> Result<Loaded, RdbError> {
+    let mut input = Input {
+        payload,
+        position: 0,
+    };
+    let version = read_version(&mut input)?;
+    let mut reader = Reader::default();
+    while reader.item(&mut input)? {}
+    if version >= FIRST_WITH_CHECKSUM {
+        check_sum(&mut input)?;
+    }
+    match payload.len() - input.position {
+        0 => Ok(Loaded {
+            keyspace: reader.keyspace,
+            fields: reader.label.complete(),
+            version,
+        }),
+        count => Err(RdbError::TrailingBytes {
+            position: input.position,
+            count,
+        }),
+    }
+}
+
+fn read_version(input: &mut Input<'_>) -> Result<u32, RdbError> {
+    let magic = input.take(9)?;
+    let (digits, valkey) = match (magic.strip_prefix(b"REDIS"), magic.strip_prefix(b"VALKEY")) {
+        (Some(digits), _) => (digits, false),
+        (_, Some(digits)) => (digits, true),
+        _ => return Err(RdbError::BadMagic),
+    };
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return Err(RdbError::BadMagic);
+    }
+    let version = digits
+        .iter()
+        .fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+    let known = if valkey {
+        version == VALKEY_VERSION
+    } else {
+        (1..=NEWEST_VERSION).contains(&version)
+    };
+    known
+        .then_some(version)
+        .ok_or(RdbError::UnsupportedVersion { version })
+}
+
+/// A checksum of zero says that the writer had them disabled.
+fn check_sum(input: &mut Input<'_>) -> Result<(), RdbError> {
+    let actual = CHECKSUM.checksum(&input.payload[..input.position]);
+    let expected = u64::from_le_bytes(input.array::<CHECKSUM_BYTES>()?);
+    if expected == 0 || expected == actual {
+        Ok(())
+    } else {
+        Err(RdbError::BadChecksum { expected, actual })
+    }
+}
+
+/// The replication fields as far as they have been read.
+#[derive(Debug, Default)]
+struct Label {
+    stream_db: Option<i64>,
+    id: Option<[u8; 40]>,
+    offset: Option<i64>,
+}
+
+impl Label {
+    /// All three, none of them the -1 by which Redis says "not valid" (PROTOCOL §4.8).
+    fn complete(&self) -> Option<ReplicationFields> {
+        let stream_db = i32::try_from(self.stream_db?)
+            .ok()
+            .filter(|number| *number >= 0)?;
+        let offset = self.offset.filter(|offset| *offset >= 0)?;
+        Some(ReplicationFields {
+            stream_db,
+            id: self.id?,
+            offset,
+        })
+    }
+}
+
+/// What has been read, and what applies to the next key.
+#[derive(Default)]
+struct Reader {
+    keyspace: Keyspace,
+    label: Label,
+    database: usize,
+    expires_at_ms: Option<u64>,
+}
+
+impl Reader {
+    /// Reads one opcode or key; false at the end.
+    fn item(&mut self, input: &mut Input<'_>) -> Result<bool, RdbError> {
+        let position = input.position;
+        match input.byte()? {
+            EOF => return Ok(false),
+            SELECT_DB => self.database = input.database()?,
+            // Deadlines are signed; one before 1970 has passed just as well as one in it.
+            EXPIRE_TIME_MS => {
+                let deadline = i64::from_le_bytes(input.array()?);
+                self.expires_at_ms = Some(deadline.max(0) as u64);
+            }
+            EXPIRE_TIME => {
+                let seconds = i32::from_le_bytes(input.array()?);
+                self.expires_at_ms = Some(u64::from(seconds.max(0) as u32) * 1000);
+            }
+            IDLE => input.skip_lengths(1)?,
+            FREQ => _ = input.byte()?,
+            RESIZE_DB => input.skip_lengths(2)?,
+            SLOT_INFO => input.skip_lengths(3)?,
+            AUX => self.field(&input.string()?, &input.string()?)?,
+            FUNCTION2 | FUNCTION_PRE_GA => {
+                return Err(RdbError::UnsupportedSection {
+                    section: "a function",
+                    position,
+                });
+            }
+            MODULE_AUX => {
+                return Err(RdbError::UnsupportedSection {
+                    section: "module data",
+                    position,
+                });
+            }
+            TYPE_STRING => self.key(input)?,
+            code => return Err(refuse_type(code, position, input)),
+        }
+        Ok(true)
+    }
+
+    fn key(&mut self, input: &mut Input<'_>) -> Result<(), RdbError> {
+        let key = input.string()?;
+        let value = keep(&input.string()?);
+        let entry = Entry {
+            expires_at_ms: self.expires_at_ms.take(),
+            ..Entry::string(value)
+        };
+        match self.keyspace.insert(self.database, &key, entry) {
+            None => Ok(()),
+            Some(_) => Err(RdbError::DuplicateKey { key }),
+        }
+    }
+
+    /// Takes a replication field; others say nothing about the data.
+    fn field(&mut self, name: &Bytes, value: &Bytes) -> Result<(), RdbError> {
+        let bad = || RdbError::BadField { name: name.clone() };
+        match &name[..] {
+            b"repl-stream-db" => self.label.stream_db = Some(parse_integer(value).ok_or_else(bad)?),
+            b"repl-offset" => self.label.offset = Some(parse_integer(value).ok_or_else(bad)?),
+            b"repl-id" => self.label.id = Some(value[..].try_into().map_err(|_| bad())?),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn refuse_type(code: u8, position: usize, input: &mut Input<'_>) -> RdbError {
+    let Some(type_name) = type_name(code) else {
+        return RdbError::UnknownCode { code, position };
+    };
+    match input.string() {
+        Ok(key) => RdbError::UnsupportedType { key, type_name },
+        Err(error) => error,
+    }
+}
+
+/// A length, or the announcement of an encoded string.
+enum Length {
+    Plain(u64),
+    Encoded(u64),
+}
+
+/// The payload and how far it has been read.
+struct Input<'a> {
+    payload: &'a Bytes,
+    position: usize,
+}
+
+impl Input<'_> {
+    /// The next bytes, as a slice of the payload: nothing is allocated whatever the count.
+    fn take(&mut self, count: u64) -> Result<Bytes, RdbError> {
+        let available = self.payload.len() - self.position;
+        let truncated = RdbError::Truncated {
+            position: self.position,
+            needed: count.saturating_sub(available as u64),
+        };
+        let count = usize::try_from(count)
+            .ok()
+            .filter(|count| *count <= available)
+            .ok_or(truncated)?;
+        let taken = self.payload.slice(self.position..self.position + count);
+        self.position += count;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
+        let taken = self.take(N as u64)?;
+        Ok(taken[..]
+            .try_into()
+            .expect("take returns exactly the count asked for"))
+    }
+
+    fn byte(&mut self) -> Result<u8, RdbError> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn length_or_encoding(&mut self) -> Result<Length, RdbError> {
+        let position = self.position;
+        let first = self.byte()?;
+        let low = u64::from(first & 0x3f);
+        Ok(match first >> 6 {
+            0 => Length::Plain(low),
+            1 => Length::Plain(low << 8 | u64::from(self.byte()?)),
+            3 => Length::Encoded(low),
+            _ if first == LENGTH_32 => Length::Plain(u32::from_be_bytes(self.array()?).into()),
+            _ if first == LENGTH_64 => Length::Plain(u64::from_be_bytes(self.array()?)),
+            _ => return Err(RdbError::BadLength { position }),
+        })
+    }
+
+    fn length(&mut self) -> Result<u64, RdbError> {
+        let position = self.position;
+        match self.length_or_encoding()? {
+            Length::Plain(length) => Ok(length),
+            Length::Encoded(_) => Err(RdbError::BadLength { position }),
+        }
+    }
+
+    fn skip_lengths(&mut self, count: usize) -> Result<(), RdbError> {
+        (0..count).try_for_each(|_| self.length().map(|_| ()))
+    }
+
+    fn database(&mut self) -> Result<usize, RdbError> {
+        let position = self.position;
+        let number = self.length()?;
+        let known = usize::try_from(number)
+            .ok()
+            .filter(|number| *number < DATABASES);
+        known.ok_or(RdbError::BadDatabase { number, position })
+    }
+
+    fn string(&mut self) -> Result<Bytes, RdbError> {
+        let position = self.position;
+        match self.length_or_encoding()? {
+            Length::Plain(length) => self.take(length),
+            Length::Encoded(ENCODED_I8) => Ok(decimal(i8::from_le_bytes(self.array()?))),
+            Length::Encoded(ENCODED_I16) => Ok(decimal(i16::from_le_bytes(self.array()?))),
+            Length::Encoded(ENCODED_I32) => Ok(decimal(i32::from_le_bytes(self.array()?))),
+            Length::Encoded(ENCODED_LZF) => self.compressed(position),
+            Length::Encoded(_) => Err(RdbError::BadLength { position }),
+        }
+    }
+
+    fn compressed(&mut self, position: usize) -> Result<Bytes, RdbError> {
+        let packed = self.length()?;
+        let length = self.length()?;
+        let packed = self.take(packed)?;
+        let length = usize::try_from(length).map_err(|_| RdbError::BadCompression { position })?;
+        lzf::decompress(&packed, length)
+            .map(Bytes::from)
+            .ok_or(RdbError::BadCompression { position })
+    }
+}
+
+fn decimal(number: impl Into<i64>) -> Bytes {
+    Bytes::from(number.into().to_string())
+}

@@ -1,0 +1,142 @@
+//! The writer: a snapshot in portions, so that a large data set never sits in one buffer.
+//!
+//! Strings are written plain, neither compressed nor as numbers, and sizes of databases are left out: both are allowed in
+//! every version, and the bytes then depend on nothing but the data. Expired keys are written like any other, because
+//! their deletion comes in the stream (PROTOCOL §6 X3, FLAWS B-22).
+
+use bytes::{BufMut, Bytes, BytesMut};
+use crc::{Digest, Table};
+
+use super::ReplicationFields;
+use super::format::{AUX, CHECKSUM, EOF, EXPIRE_TIME_MS, SELECT_DB, TYPE_STRING};
+use super::length::{put, put_string};
+use crate::keyspace::{DATABASES, Entry, Position, Snapshot, Value};
+
+/// What goes into the field `redis-ver`: the version of Redis whose behaviour we stand for.
+const REDIS_VERSION: &str = "7.0.15";
+
+/// What comes next.
+enum Stage {
+    Header,
+    Database(usize),
+    Keys(usize, Option<Position>),
+    End,
+    Done,
+}
+
+/// Writes a snapshot, portion by portion.
+pub struct RdbWriter {
+    snapshot: Snapshot,
+    fields: Option<ReplicationFields>,
+    stage: Stage,
+    checksum: Digest<'static, u64, Table<1>>,
+    out: BytesMut,
+}
+
+/// The catalogue's checksum needs a home that outlives every writer.
+static CHECKSUM_TABLE: crc::Crc<u64> = CHECKSUM;
+
+impl RdbWriter {
+    /// A writer at the beginning. Without fields the snapshot has no label and claims version 6, with them version 7.
+    pub fn new(snapshot: Snapshot, fields: Option<ReplicationFields>) -> Self {
+        Self {
+            snapshot,
+            fields,
+            stage: Stage::Header,
+            checksum: CHECKSUM_TABLE.digest(),
+            out: BytesMut::new(),
+        }
+    }
+
+    /// The next bytes, or `None` at the end. A portion ends with the first whole item that makes it reach `max_bytes`,
+    /// so 1 gives one key at a time, and no portion exceeds `max_bytes` by more than one key and its value.
+    pub fn next_chunk(&mut self, max_bytes: usize) -> Option<Bytes> {
+        while self.out.len() < max_bytes.max(1) && !matches!(self.stage, Stage::Done) {
+            let start = self.out.len();
+            let stage = std::mem::replace(&mut self.stage, Stage::Done);
+            self.stage = self.step(stage);
+            if !matches!(self.stage, Stage::Done) {
+                self.checksum.update(&self.out[start..]);
+            }
+        }
+        (!self.out.is_empty()).then(|| self.out.split().freeze())
+    }
+
+    fn step(&mut self, stage: Stage) -> Stage {
+        match stage {
+            Stage::Header => {
+                self.put_header();
+                Stage::Database(0)
+            }
+            Stage::Database(DATABASES) => Stage::End,
+            Stage::Database(number) if self.snapshot.len(number) == 0 => {
+                Stage::Database(number + 1)
+            }
+            Stage::Database(number) => {
+                self.out.put_u8(SELECT_DB);
+                put(&mut self.out, number);
+                Stage::Keys(number, None)
+            }
+            Stage::Keys(number, position) => {
+                match self.snapshot.next_after(number, position.as_ref()) {
+                    Some((position, key, entry)) => {
+                        put_key(&mut self.out, key, entry);
+                        Stage::Keys(number, Some(position))
+                    }
+                    None => Stage::Database(number + 1),
+                }
+            }
+            Stage::End => {
+                self.put_end();
+                Stage::Done
+            }
+            Stage::Done => Stage::Done,
+        }
+    }
+
+    fn put_header(&mut self) {
+        let Some(fields) = self.fields else {
+            self.out.put_slice(b"REDIS0006");
+            return;
+        };
+        self.out.put_slice(b"REDIS0007");
+        self.put_field("redis-ver", REDIS_VERSION.as_bytes());
+        self.put_field("repl-stream-db", fields.stream_db.to_string().as_bytes());
+        self.put_field("repl-id", &fields.id);
+        self.put_field("repl-offset", fields.offset.to_string().as_bytes());
+    }
+
+    fn put_field(&mut self, name: &str, value: &[u8]) {
+        self.out.put_u8(AUX);
+        put_string(&mut self.out, name.as_bytes());
+        put_string(&mut self.out, value);
+    }
+
+    fn put_end(&mut self) {
+        self.out.put_u8(EOF);
+        self.checksum.update(&[EOF]);
+        let checksum = std::mem::replace(&mut self.checksum, CHECKSUM_TABLE.digest()).finalize();
+        self.out.put_u64_le(checksum);
+    }
+}
+
+fn put_key(out: &mut BytesMut, key: &Bytes, entry: &Entry) {
+    if let Some(deadline) = entry.expires_at_ms {
+        out.put_u8(EXPIRE_TIME_MS);
+        out.put_u64_le(deadline);
+    }
+    match &entry.value {
+        Value::String(bytes) => {
+            out.put_u8(TYPE_STRING);
+            put_string(out, key);
+            put_string(out, bytes);
+        }
+    }
+}
+
+/// The whole snapshot in one buffer; for tests and small data.
+pub fn write_all(snapshot: Snapshot, fields: Option<ReplicationFields>) -> Bytes {
+    RdbWriter::new(snapshot, fields)
+        .next_chunk(usize::MAX)
+        .unwrap_or_default()
+}

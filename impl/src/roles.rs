@@ -1,0 +1,238 @@
+//! The commands that replication is made of: `SYNC`, `PSYNC`, `REPLCONF`, `REPLICAOF`, `ROLE`.
+
+use bytes::Bytes;
+
+use crate::config::PrimaryAddress;
+use crate::dispatch::Answer;
+use crate::event::ClientId;
+use crate::history::PartialRequest;
+use crate::offset::{NextByte, ReplOffset};
+use crate::replica::{CachedPrimary, Following, Link, Role};
+use crate::resp::{Reply, parse_integer};
+use crate::rulebook::{Era, Relay, Trim};
+use crate::server::Server;
+
+impl Server {
+    pub(crate) fn sync_command(&mut self, id: ClientId, _args: &[Bytes], now_ms: u64) -> Answer {
+        self.synchronize(id, None, now_ms);
+        None
+    }
+
+    /// `PSYNC <id> <next byte>` (PROTOCOL §2.2).
+    pub(crate) fn psync_command(&mut self, id: ClientId, args: &[Bytes], now_ms: u64) -> Answer {
+        let Some(from) = parse_integer(&args[2]) else {
+            return Some(Reply::Error(
+                "ERR value is not an integer or out of range".into(),
+            ));
+        };
+        if args.len() > 3 {
+            return Some(Reply::Error(
+                "ERR PSYNC FAILOVER is not supported here".into(),
+            ));
+        }
+        let request = PartialRequest {
+            id: args[1].to_vec(),
+            from: NextByte::new(from),
+        };
+        self.synchronize(id, Some(&request), now_ms);
+        None
+    }
+
+    /// Pairs of words, read from left to right (PROTOCOL §2.1).
+    pub(crate) fn replconf_command(&mut self, id: ClientId, args: &[Bytes], now_ms: u64) -> Answer {
+        if args.len().is_multiple_of(2) {
+            return Some(Reply::Error("ERR syntax error".into()));
+        }
+        for pair in args[1..].chunks_exact(2) {
+            let option = pair[0].to_ascii_lowercase();
+            match option.as_slice() {
+                b"ack" => {
+                    if let Some(offset) = parse_integer(&pair[1]) {
+                        self.acknowledged(id, ReplOffset::new(offset), now_ms);
+                    }
+                    return None;
+                }
+                b"getack" => return None,
+                _ => {}
+            }
+            if let Err(refusal) = self.announce(id, &option, &pair[1]) {
+                return Some(refusal);
+            }
+        }
+        Some(Reply::OK)
+    }
+
+    fn announce(&mut self, id: ClientId, option: &[u8], value: &Bytes) -> Result<(), Reply> {
+        let era = self.rules.era;
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(());
+        };
+        let announced = &mut client.announced;
+        match option {
+            b"listening-port" => {
+                let port = parse_integer(value).and_then(|port| u16::try_from(port).ok());
+                announced.port = port.ok_or_else(|| {
+                    Reply::Error("ERR value is not an integer or out of range".into())
+                })?;
+            }
+            b"ip-address" if era != Era::Sync => {
+                announced.address = Some(String::from_utf8_lossy(value).into_owned());
+            }
+            b"capa" if era != Era::Sync => {
+                announced.reads_end_mark |= value.eq_ignore_ascii_case(b"eof");
+                announced.reads_new_id |= value.eq_ignore_ascii_case(b"psync2");
+            }
+            b"version" if era.has_replication_ids() => {}
+            b"rdb-only" if era.has_replication_ids() && value.as_ref() == b"0" => {}
+            b"rdb-filter-only" if era.has_replication_ids() && value.is_empty() => {}
+            b"rdb-only" | b"rdb-filter-only" if era.has_replication_ids() => {
+                return Err(Reply::Error("ERR snapshots without a stream, or of a part of the data, are not supported here".into()));
+            }
+            other => {
+                let option = String::from_utf8_lossy(other).into_owned();
+                return Err(Reply::Error(format!(
+                    "ERR Unrecognized REPLCONF option: {option}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// `REPLICAOF host port` or `REPLICAOF NO ONE` (PROTOCOL §2.7).
+    pub(crate) fn replicaof_command(&mut self, id: ClientId, args: &[Bytes], now_ms: u64) -> Reply {
+        if self
+            .clients
+            .get(&id)
+            .is_none_or(|client| client.replica.is_some())
+        {
+            return Reply::Error("ERR Command is not valid when client is a replica.".into());
+        }
+        if args[1].eq_ignore_ascii_case(b"no") && args[2].eq_ignore_ascii_case(b"one") {
+            self.promote(now_ms);
+            return Reply::OK;
+        }
+        let port = parse_integer(&args[2]).and_then(|port| u16::try_from(port).ok());
+        let Some(port) = port else {
+            return Reply::Error("ERR Invalid master port".into());
+        };
+        let address = PrimaryAddress {
+            host: String::from_utf8_lossy(&args[1]).into_owned(),
+            port,
+        };
+        let same = |known: &Following| {
+            known.address.port == address.port
+                && known.address.host.eq_ignore_ascii_case(&address.host)
+        };
+        if self.following().is_some_and(|following| same(following)) {
+            return Reply::Simple("OK Already connected to specified master");
+        }
+        self.follow(address, now_ms);
+        Reply::OK
+    }
+
+    /// Becomes a primary under a new name; the old one stays good up to here (PROTOCOL §4.6).
+    fn promote(&mut self, now_ms: u64) {
+        if self.is_primary() {
+            return;
+        }
+        let reached = self.link_offset();
+        self.drop_link(now_ms);
+        self.role = Role::Primary;
+        self.primary.stream_database = None;
+        self.primary.alone_since_ms = now_ms;
+        match self.rules.relay {
+            Relay::Verbatim => {
+                self.history.shift(&mut self.ids);
+                self.disconnect_replicas(now_ms);
+            }
+            Relay::Regenerated if self.replicas().next().is_none() => {
+                self.history.free_backlog();
+                self.history.offset = reached.unwrap_or(self.history.offset);
+            }
+            Relay::Regenerated => {}
+        }
+        self.log(format!(
+            "Promoted; the history goes on as {} from offset {}",
+            self.history.id, self.history.offset
+        ));
+    }
+
+    /// The offset of the live or cached primary, as the era counts it.
+    pub(crate) fn link_offset(&self) -> Option<ReplOffset> {
+        let Role::Replica(following) = &self.role else {
+            return None;
+        };
+        match &following.link {
+            Link::Connected(connected) => Some(self.counted(connected)),
+            _ => following.cached.as_ref().map(|cached| cached.offset),
+        }
+    }
+
+    /// Becomes the replica of another node, and offers it what is known (PROTOCOL §4.2, §4.6).
+    fn follow(&mut self, address: PrimaryAddress, now_ms: u64) {
+        let was_primary = self.is_primary();
+        self.drop_link(now_ms);
+        self.drop_waiters(now_ms);
+        let cached = match (&mut self.role, self.rules.relay) {
+            (_, Relay::Regenerated) => {
+                self.history.free_backlog();
+                self.history.offset = ReplOffset::ZERO;
+                None
+            }
+            (Role::Replica(following), Relay::Verbatim) => following.cached.take(),
+            (Role::Primary, Relay::Verbatim) => {
+                let database = self.primary.stream_database.unwrap_or(0);
+                Some(CachedPrimary::at(
+                    self.history.id,
+                    self.history.offset,
+                    database,
+                ))
+            }
+        };
+        if self.rules.trim == Trim::Ring {
+            self.disconnect_replicas(now_ms);
+        }
+        self.log(format!(
+            "Following {}:{} (was primary: {was_primary})",
+            address.host, address.port
+        ));
+        self.role = Role::replica_of(address, cached, now_ms);
+        self.connect(now_ms);
+    }
+
+    pub(crate) fn role_reply(&self) -> Reply {
+        let text = |text: &str| Reply::Bulk(Bytes::copy_from_slice(text.as_bytes()));
+        match &self.role {
+            Role::Primary => {
+                let online = self.replicas().filter(|(_, replica)| replica.is_online());
+                let rows = online.map(|(client, replica)| {
+                    Reply::Array(vec![
+                        text(&client.shown_address()),
+                        text(&client.announced.port.to_string()),
+                        text(&replica.acknowledged.to_string()),
+                    ])
+                });
+                let rows = Reply::Array(rows.collect());
+                Reply::Array(vec![
+                    text("master"),
+                    Reply::Integer(self.history.offset.get()),
+                    rows,
+                ])
+            }
+            Role::Replica(following) => {
+                let connected = matches!(following.link, Link::Connected(_));
+                let offset = self
+                    .link_offset()
+                    .filter(|_| connected)
+                    .map_or(-1, ReplOffset::get);
+                Reply::Array(vec![
+                    text("slave"),
+                    text(&following.address.host),
+                    Reply::Integer(i64::from(following.address.port)),
+                    text(following.link.state_word()),
+                    Reply::Integer(offset),
+                ])
+            }
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The core: the whole server as one value that events change.
+//!
+//! It knows no socket, clock, file or source of chance. [`Server::handle`] takes one event and the time,
+//! [`Server::tick`] takes the time alone (at least every [`TICK_MS`]), and [`Server::take_actions`] gives what is to
+//! be done, in order. Times are milliseconds of one clock that never goes back and reads like the time of day.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+
+use bytes::Bytes;
+
+use crate::client::{Blocked, Client, Replica};
+use crate::config::Config;
+use crate::event::{Action, ClientId, Event, JobId, LinkId};
+use crate::history::History;
+use crate::ids::{IdSource, ReplicationId};
+use crate::keyspace::{DATABASES, Keyspace};
+use crate::offset::ReplOffset;
+use crate::primary::PrimarySide;
+use crate::rdb::ReplicationFields;
+use crate::replica::{CachedPrimary, Link, Role};
+use crate::resp::Reply;
+use crate::rulebook::Rulebook;
+
+/// The longest time between two ticks; the precision of every timer here.
+pub const TICK_MS: u64 = 50;
+
+/// Most bytes that may wait behind a command that waits (`client-query-buffer-limit` of Redis).
+const MAX_INPUT_BYTES: usize = 1024 * 1024 * 1024;
+
+/// What `INFO` counts since the start or since `CONFIG RESETSTAT`.
+#[derive(Debug, Default, Clone)]
+pub struct Stats {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Commands executed.
+    pub commands: u64,
+    /// Connections refused because there were too many.
+    pub rejected: u64,
+    /// Full resynchronizations begun.
+    pub full: u64,
+    /// Partial resynchronizations granted.
+    pub partial_granted: u64,
+    /// Partial resynchronizations declined.
+    pub partial_declined: u64,
+}
+
+/// What a node knows when it starts.
+#[derive(Debug)]
+pub struct Birth {
+    /// The rules it obeys.
+    pub rules: Rulebook,
+    /// Its configuration.
+    pub config: Config,
+    /// Where its names come from.
+    pub ids: IdSource,
+    /// The port it really listens on.
+    pub port: u16,
+    /// The number of its process.
+    pub process_id: u32,
+    /// The time.
+    pub now_ms: u64,
+}
+
+/// The whole server.
+#[derive(Debug)]
+pub struct Server {
+    pub(crate) rules: Rulebook,
+    pub(crate) config: Config,
+    pub(crate) ids: IdSource,
+    pub(crate) run_id: ReplicationId,
+    pub(crate) port: u16,
+    pub(crate) process_id: u32,
+    pub(crate) started_ms: u64,
+    pub(crate) history: History,
+    pub(crate) keyspace: Keyspace,
+    pub(crate) clients: BTreeMap<ClientId, Client>,
+    /// The connections that asked for the stream: few among many, and looked at for every write.
+    pub(crate) attached: BTreeSet<ClientId>,
+    pub(crate) role: Role,
+    pub(crate) primary: PrimarySide,
+    pub(crate) stats: Stats,
+    /// Writes since the last snapshot in our own file, and when that was.
+    pub(crate) changes: u64,
+    pub(crate) last_save_ms: u64,
+    pub(crate) last_save_ok: bool,
+    pub(crate) next_link: u64,
+    pub(crate) next_expiry_ms: u64,
+    pub(crate) active_expire: bool,
+    pub(crate) exit_after_save: Option<JobId>,
+    actions: Vec<Action>,
+}
+
+impl Server {
+    /// A node with the data and the label of its snapshot file, if it had one.
+    pub fn new(birth: Birth, keyspace: Keyspace, label: Option<SavedPosition>) -> Self {
+        let Birth {
+            rules,
+            config,
+            mut ids,
+            port,
+            process_id,
+            now_ms,
+        } = birth;
+        let run_id = ids.fresh();
+        let id = if rules.era.has_replication_ids() {
+            ids.fresh()
+        } else {
+            run_id
+        };
+        let mut server = Self {
+            history: History::new(id, config.backlog_bytes),
+            primary: PrimarySide::new(now_ms, &config),
+            rules,
+            config,
+            ids,
+            run_id,
+            port,
+            process_id,
+            started_ms: now_ms,
+            keyspace,
+            clients: BTreeMap::new(),
+            attached: BTreeSet::new(),
+            role: Role::Primary,
+            stats: Stats::default(),
+            changes: 0,
+            last_save_ms: now_ms,
+            last_save_ok: true,
+            next_link: 0,
+            next_expiry_ms: now_ms,
+            active_expire: true,
+            exit_after_save: None,
+            actions: Vec::new(),
+        };
+        server.begin(label, now_ms);
+        server
+    }
+
+    /// Takes one event.
+    pub fn handle(&mut self, event: Event, now_ms: u64) {
+        match event {
+            Event::Connected { client, address } => {
+                self.connected(Client::new(client, address, now_ms));
+            }
+            Event::Received { client, bytes } => self.received(client, &bytes, now_ms),
+            Event::Written { client, total } => self.written(client, total, now_ms),
+            Event::Closed { client } => self.forget_client(client, now_ms),
+            Event::LinkUp { link } => self.link_up(link, now_ms),
+            Event::LinkReceived { link, bytes } => self.link_received(link, bytes, now_ms),
+            Event::LinkDown { link } => self.link_down(link, now_ms),
+            Event::SnapshotPart { job, bytes } => self.snapshot_part(job, &bytes),
+            Event::SnapshotDone { job, length } => self.snapshot_done(job, length, now_ms),
+            Event::SnapshotFailed { job, reason } => self.snapshot_failed(job, &reason, now_ms),
+            Event::Terminate => self.terminate(now_ms),
+        }
+    }
+
+    /// Lets time pass.
+    pub fn tick(&mut self, now_ms: u64) {
+        self.tick_primary(now_ms);
+        self.tick_link(now_ms);
+        self.tick_waiters(now_ms);
+        self.tick_save_points(now_ms);
+        self.tick_expiry(now_ms);
+    }
+
+    /// What is to be done now, in this order.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        mem::take(&mut self.actions)
+    }
+
+    pub(crate) fn act(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    pub(crate) fn log(&mut self, message: impl Into<String>) {
+        self.actions.push(Action::Log {
+            message: message.into(),
+        });
+    }
+
+    /// Gives bytes to a connection.
+    pub(crate) fn send(&mut self, id: ClientId, bytes: Bytes) {
+        let Some(client) = self.clients.get_mut(&id).filter(|client| !client.closing) else {
+            return;
+        };
+        if !bytes.is_empty() {
+            client.queued += bytes.len() as u64;
+            self.actions.push(Action::Send { client: id, bytes });
+        }
+    }
+
+    pub(crate) fn reply(&mut self, id: ClientId, reply: &Reply) {
+        self.send(id, reply.encode());
+    }
+
+    /// Closes a connection after what it was given; it is forgotten at once.
+    pub(crate) fn close(&mut self, id: ClientId, now_ms: u64) {
+        if self.clients.contains_key(&id) {
+            self.act(Action::Close { client: id });
+            self.forget_client(id, now_ms);
+        }
+    }
+
+    pub(crate) fn is_primary(&self) -> bool {
+        matches!(self.role, Role::Primary)
+    }
+
+    /// The connections that asked for the stream.
+    pub(crate) fn replicas(&self) -> impl Iterator<Item = (&Client, &Replica)> {
+        let clients = self.attached.iter().filter_map(|id| self.clients.get(id));
+        clients.filter_map(|client| Some((client, client.replica.as_ref()?)))
+    }
+
+    pub(crate) fn replica_ids(&self) -> Vec<ClientId> {
+        self.replicas().map(|(client, _)| client.id).collect()
+    }
+
+    pub(crate) fn fresh_link(&mut self) -> LinkId {
+        self.next_link += 1;
+        LinkId(self.next_link)
+    }
+
+    /// Takes over the saved label as the role demands, and sets out to the primary (PROTOCOL §4.8).
+    fn begin(&mut self, label: Option<SavedPosition>, now_ms: u64) {
+        match self.config.replicaof.clone() {
+            Some(address) => {
+                let cached = label
+                    .filter(|_| self.rules.era.has_replication_ids())
+                    .map(|saved| {
+                        self.history.adopt(saved.id, saved.offset);
+                        CachedPrimary::at(saved.id, saved.offset, saved.database)
+                    });
+                self.role = Role::replica_of(address, cached, now_ms);
+            }
+            None => self.begin_as_primary(label),
+        }
+    }
+
+    fn begin_as_primary(&mut self, label: Option<SavedPosition>) {
+        use crate::rulebook::SavedLabel;
+        let Some(saved) = label.filter(|_| self.rules.era.has_replication_ids()) else {
+            return;
+        };
+        match self.rules.saved_label {
+            SavedLabel::Forgotten => {}
+            SavedLabel::Secondary => self.history.continue_saved(saved.id, saved.offset),
+            SavedLabel::Adopted => {
+                self.history.adopt(saved.id, saved.offset);
+                self.history.create_backlog();
+            }
+        }
+    }
+
+    fn connected(&mut self, client: Client) {
+        let id = client.id;
+        self.stats.connections += 1;
+        let full = self.clients.len() as u64 >= self.config.maxclients;
+        self.clients.insert(id, client);
+        if full {
+            self.stats.rejected += 1;
+            self.reply(
+                id,
+                &Reply::Error("ERR max number of clients reached".into()),
+            );
+            self.act(Action::Close { client: id });
+            self.clients.remove(&id);
+        }
+    }
+
+    fn received(&mut self, id: ClientId, bytes: &[u8], now_ms: u64) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.input.extend_from_slice(bytes);
+            if client.input.len() > MAX_INPUT_BYTES {
+                self.log("A connection sends more than it lets us answer and is cut off");
+                return self.close(id, now_ms);
+            }
+            self.process_input(id, now_ms);
+        }
+    }
+
+    /// Executes the whole commands a connection has sent, until it has to wait.
+    pub(crate) fn process_input(&mut self, id: ClientId, now_ms: u64) {
+        while let Some(client) = self
+            .clients
+            .get_mut(&id)
+            .filter(|client| client.blocked.is_none())
+        {
+            match client.decoder.decode(&mut client.input) {
+                Ok(Some(request)) => self.execute_request(id, request, now_ms),
+                Ok(None) => return,
+                Err(error) => {
+                    self.reply(id, &Reply::Error(format!("ERR {error}")));
+                    self.close(id, now_ms);
+                }
+            }
+        }
+    }
+
+    fn written(&mut self, id: ClientId, total: u64, now_ms: u64) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.written = total;
+            self.replica_progressed(id, now_ms);
+        }
+    }
+
+    /// Removes a connection and everything that depended on it.
+    fn forget_client(&mut self, id: ClientId, now_ms: u64) {
+        self.clients.remove(&id);
+        if self.attached.remove(&id) {
+            self.replica_gone(now_ms);
+        }
+    }
+
+    /// Ends every wait, because what was waited for cannot come any more (PROTOCOL §4.6).
+    pub(crate) fn drop_waiters(&mut self, now_ms: u64) {
+        let waits =
+            |client: &&Client| matches!(client.blocked, Some(Blocked::Acknowledgements { .. }));
+        let ids: Vec<_> = self
+            .clients
+            .values()
+            .filter(waits)
+            .map(|client| client.id)
+            .collect();
+        for id in ids {
+            let text = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
+            self.reply(id, &Reply::Error(text.into()));
+            self.close(id, now_ms);
+        }
+    }
+
+    /// The link of the primary side that this node is on, for rules that ask whether it is connected.
+    pub(crate) fn link(&self) -> Option<&Link> {
+        match &self.role {
+            Role::Primary => None,
+            Role::Replica(replica) => Some(&replica.link),
+        }
+    }
+}
+
+/// The label found in a snapshot file, complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SavedPosition {
+    /// The replication ID.
+    pub id: ReplicationId,
+    /// The offset of the data.
+    pub offset: ReplOffset,
+    /// The database selected in the stream at that offset.
+    pub database: usize,
+}
+
+impl SavedPosition {
+    /// The label of a snapshot, if all of it is there and makes sense (PROTOCOL §4.8).
+    pub fn of(fields: ReplicationFields) -> Option<Self> {
+        let database = usize::try_from(fields.stream_db)
+            .ok()
+            .filter(|database| *database < DATABASES)?;
+        let id = ReplicationId::parse(&fields.id)?;
+        (fields.offset >= 0).then(|| Self {
+            id,
+            offset: ReplOffset::new(fields.offset),
+            database,
+        })
+    }
+}

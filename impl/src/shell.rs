@@ -1,0 +1,277 @@
+//! The shell: sockets, timers, files and signals around the core.
+//!
+//! One task owns the core. It takes events from a bounded channel, lets the core think, and carries out what the core
+//! decided. Connections, the link to the primary and snapshots are tasks of their own that only move bytes.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::connection::{Connection, Output};
+use crate::event::{Action, ClientId, Event, JobId, LinkId};
+use crate::link_task::LinkTask;
+use crate::server::{Server, TICK_MS};
+use crate::snapshot_task::{self, SnapshotTask};
+
+/// Events that may wait for the core; when there are more, connections are not read.
+const EVENT_QUEUE: usize = 1_024;
+
+/// Events the core takes before what it decided is carried out, so that replies are not late.
+const EVENTS_AT_ONCE: usize = 64;
+
+/// Unix milliseconds that never go back while the process runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    started: Instant,
+    started_unix: Duration,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        let started_unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            started: Instant::now(),
+            started_unix,
+        }
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        (self.started_unix + self.started.elapsed()).as_millis() as u64
+    }
+}
+
+/// Everything that is not the core.
+pub(crate) struct Shell {
+    core: Server,
+    clock: Clock,
+    listener: TcpListener,
+    events: mpsc::Receiver<Event>,
+    sender: mpsc::Sender<Event>,
+    connections: HashMap<ClientId, Connection>,
+    next_client: u64,
+    link: Option<(LinkId, LinkTask)>,
+    snapshot: Option<(JobId, SnapshotTask)>,
+    key_delay_us: watch::Sender<u64>,
+}
+
+impl Shell {
+    pub(crate) fn new(
+        core: Server,
+        clock: Clock,
+        listener: TcpListener,
+        key_delay_us: u64,
+    ) -> Self {
+        let (sender, events) = mpsc::channel(EVENT_QUEUE);
+        Self {
+            core,
+            clock,
+            listener,
+            events,
+            sender,
+            connections: HashMap::new(),
+            next_client: 0,
+            link: None,
+            snapshot: None,
+            key_delay_us: watch::Sender::new(key_delay_us),
+        }
+    }
+
+    /// Serves until the core says that it is over.
+    pub(crate) async fn serve(mut self) -> io::Result<()> {
+        let mut ticks = interval(Duration::from_millis(TICK_MS));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut signals = Signals::new()?;
+        loop {
+            self.wait_and_think(&mut ticks, &mut signals).await;
+            if self.carry_out().await.is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn wait_and_think(&mut self, ticks: &mut Interval, signals: &mut Signals) {
+        tokio::select! {
+            biased;
+            () = signals.any() => self.core.handle(Event::Terminate, self.clock.now_ms()),
+            _ = ticks.tick() => self.core.tick(self.clock.now_ms()),
+            Some(event) = self.events.recv() => self.think(event),
+            accepted = self.listener.accept() => self.accepted(accepted).await,
+        }
+    }
+
+    fn think(&mut self, first: Event) {
+        let now_ms = self.clock.now_ms();
+        self.core.handle(first, now_ms);
+        for _ in 1..EVENTS_AT_ONCE {
+            match self.events.try_recv() {
+                Ok(event) => self.core.handle(event, now_ms),
+                Err(_) => return,
+            }
+        }
+    }
+
+    async fn accepted(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        /// When no descriptor is left, trying again at once would only burn the processor.
+        const PAUSE: Duration = Duration::from_millis(20);
+        match accepted {
+            Ok((stream, address)) => {
+                self.next_client += 1;
+                let client = ClientId(self.next_client);
+                self.connections.insert(
+                    client,
+                    Connection::start(client, stream, self.sender.clone()),
+                );
+                self.core
+                    .handle(Event::Connected { client, address }, self.clock.now_ms());
+            }
+            Err(error) => {
+                tracing::warn!("A connection could not be accepted: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    async fn carry_out(&mut self) -> ControlFlow<()> {
+        loop {
+            let actions = self.core.take_actions();
+            if actions.is_empty() {
+                return ControlFlow::Continue(());
+            }
+            for action in actions {
+                if let Action::Sleep { milliseconds } = action {
+                    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                } else {
+                    self.act(action)?;
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) -> ControlFlow<()> {
+        match action {
+            Action::Send { client, bytes } => self.output(client, Output::Bytes(bytes)),
+            Action::SendSnapshot {
+                client,
+                job,
+                length,
+            } => self.send_snapshot(client, job, length),
+            Action::ReportWrites { client } => self.output(client, Output::Report),
+            Action::Close { client } => {
+                if let Some(connection) = self.connections.remove(&client) {
+                    connection.finish();
+                }
+            }
+            Action::Connect { link, host, port } => {
+                self.link = Some((link, LinkTask::start(link, host, port, self.sender.clone())));
+            }
+            Action::SendLink { link, bytes } => {
+                if let Some((_, task)) = self.link.as_ref().filter(|(id, _)| *id == link) {
+                    task.send(bytes);
+                }
+            }
+            Action::CloseLink { link } => {
+                self.link.take_if(|(id, _)| *id == link);
+            }
+            Action::WriteSnapshot {
+                job,
+                snapshot,
+                fields,
+                framing,
+                path,
+            } => {
+                let delay = self.key_delay_us.subscribe();
+                let plan = snapshot_task::Plan {
+                    job,
+                    snapshot,
+                    fields,
+                    framing,
+                    path,
+                };
+                self.snapshot = Some((job, SnapshotTask::start(plan, delay, self.sender.clone())));
+            }
+            Action::ContinueSnapshot { job } => {
+                if let Some((_, task)) = self.snapshot.as_ref().filter(|(id, _)| *id == job) {
+                    task.resume();
+                }
+            }
+            Action::CancelSnapshot { job } => {
+                self.snapshot.take_if(|(id, _)| *id == job);
+            }
+            Action::SetKeyDelay { microseconds } => {
+                self.key_delay_us.send_replace(microseconds);
+            }
+            Action::StoreSnapshot { parts, path } => {
+                if let Err(error) = snapshot_task::store(&parts, &path) {
+                    tracing::warn!(
+                        "The received snapshot could not be kept as {}: {error}",
+                        path.display()
+                    );
+                }
+            }
+            Action::Sleep { .. } => {}
+            Action::Log { message } => tracing::info!("{message}"),
+            Action::Exit => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn output(&mut self, client: ClientId, output: Output) {
+        let Some(connection) = self.connections.get(&client) else {
+            return;
+        };
+        if !connection.put(output) {
+            tracing::warn!("A connection reads too slowly and is cut off");
+            self.connections.remove(&client);
+            self.core
+                .handle(Event::Closed { client }, self.clock.now_ms());
+        }
+    }
+
+    fn send_snapshot(&mut self, client: ClientId, job: JobId, length: u64) {
+        let path = self
+            .snapshot
+            .as_ref()
+            .filter(|(id, _)| *id == job)
+            .map(|(_, task)| task.path());
+        match path.map(std::fs::File::open) {
+            Some(Ok(file)) => self.output(client, Output::File { file, length }),
+            failure => {
+                tracing::warn!("The snapshot cannot be sent: {failure:?}");
+                self.connections.remove(&client);
+                self.core
+                    .handle(Event::Closed { client }, self.clock.now_ms());
+            }
+        }
+    }
+}
+
+/// The signals that ask a process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The task that writes a snapshot, to a file or towards the core, and the files that come of it.
+//!
+//! A file is written under a temporary name and renamed when it is whole, so that a reader never sees half of one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::event::{Event, Framing, JobId};
+use crate::keyspace::Snapshot;
+use crate::rdb::{RdbWriter, ReplicationFields};
+
+/// Bytes written at once when nothing slows the snapshot down.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Pauses shorter than this are added up, because no timer is that exact.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+
+/// What to write, and where to.
+pub(crate) struct Plan {
+    pub(crate) job: JobId,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) fields: Option<ReplicationFields>,
+    pub(crate) framing: Framing,
+    pub(crate) path: PathBuf,
+}
+
+/// A running snapshot; dropping it cancels it.
+pub(crate) struct SnapshotTask {
+    path: PathBuf,
+    resume: Arc<Notify>,
+    task: AbortHandle,
+}
+
+impl SnapshotTask {
+    pub(crate) fn start(
+        plan: Plan,
+        delay_us: watch::Receiver<u64>,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        let (path, resume) = (plan.path.clone(), Arc::new(Notify::new()));
+        let pace = Pace {
+            delay_us,
+            owed: Duration::ZERO,
+            resume: Arc::clone(&resume),
+        };
+        let task = tokio::spawn(async move {
+            let job = plan.job;
+            let event = match write(plan, pace, &events).await {
+                Ok(length) => Event::SnapshotDone { job, length },
+                Err(error) => Event::SnapshotFailed {
+                    job,
+                    reason: error.to_string(),
+                },
+            };
+            // Nobody is left to be told when the shell has ended.
+            let _ = events.send(event).await;
+        });
+        Self {
+            path,
+            resume,
+            task: task.abort_handle(),
+        }
+    }
+
+    /// Lets a snapshot for sockets make its next part.
+    pub(crate) fn resume(&self) {
+        self.resume.notify_one();
+    }
+
+    /// The file it becomes, or became.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for SnapshotTask {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn write(plan: Plan, pace: Pace, events: &mpsc::Sender<Event>) -> io::Result<u64> {
+    let writer = RdbWriter::new(plan.snapshot, plan.fields);
+    match plan.framing {
+        Framing::Disk => write_file(writer, pace, &plan.path).await,
+        Framing::Socket { .. } => write_parts(writer, pace, plan.job, events).await,
+    }
+}
+
+async fn write_file(mut writer: RdbWriter, mut pace: Pace, path: &Path) -> io::Result<u64> {
+    let temporary = Temporary::beside(path);
+    let mut file = tokio::fs::File::create(&temporary.path).await?;
+    let mut length = 0;
+    while let Some(chunk) = pace.next_chunk(&mut writer, length).await {
+        length += chunk.len() as u64;
+        file.write_all(&chunk).await?;
+    }
+    file.flush().await?;
+    file.sync_all().await?;
+    temporary.rename_to(path)?;
+    Ok(length)
+}
+
+async fn write_parts(
+    mut writer: RdbWriter,
+    mut pace: Pace,
+    job: JobId,
+    events: &mpsc::Sender<Event>,
+) -> io::Result<u64> {
+    let mut length = 0;
+    while let Some(bytes) = pace.next_chunk(&mut writer, length).await {
+        length += bytes.len() as u64;
+        events
+            .send(Event::SnapshotPart { job, bytes })
+            .await
+            .map_err(io::Error::other)?;
+        pace.resume.notified().await;
+    }
+    Ok(length)
+}
+
+/// What slows a snapshot down: the operator's `rdb-key-save-delay`, read again before every key, and replicas that
+/// are slower than we are.
+struct Pace {
+    delay_us: watch::Receiver<u64>,
+    owed: Duration,
+    resume: Arc<Notify>,
+}
+
+impl Pace {
+    /// The next bytes; before each key and before the end, but not before the header, the pause.
+    async fn next_chunk(&mut self, writer: &mut RdbWriter, written: u64) -> Option<Bytes> {
+        if *self.delay_us.borrow() == 0 {
+            return writer.next_chunk(CHUNK_BYTES);
+        }
+        if written > 0 {
+            self.pause().await;
+        }
+        writer.next_chunk(1)
+    }
+
+    /// Waits as long as the delay says; a shorter delay set meanwhile ends the wait.
+    async fn pause(&mut self) {
+        self.owed += Duration::from_micros(*self.delay_us.borrow_and_update());
+        let started = Instant::now();
+        while self.owed >= SHORTEST_PAUSE {
+            tokio::select! {
+                () = sleep(self.owed.saturating_sub(started.elapsed())) => self.owed = Duration::ZERO,
+                changed = self.delay_us.changed() => {
+                    let delay = if changed.is_ok() { *self.delay_us.borrow_and_update() } else { 0 };
+                    self.owed = Duration::from_micros(delay).max(Duration::ZERO);
+                }
+            }
+        }
+    }
+}
+
+/// A file that vanishes unless it is given its final name.
+struct Temporary {
+    path: PathBuf,
+    renamed: bool,
+}
+
+impl Temporary {
+    fn beside(path: &Path) -> Self {
+        let name = format!("temp-{}.rdb", std::process::id());
+        Self {
+            path: path.with_file_name(name),
+            renamed: false,
+        }
+    }
+
+    fn rename_to(mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        self.renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // It may never have come into being.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Keeps a received snapshot as a file.
+pub(crate) fn store(parts: &[Bytes], path: &Path) -> io::Result<()> {
+    use std::io::Write;
+    let temporary = Temporary::beside(path);
+    let mut file = fs::File::create(&temporary.path)?;
+    parts.iter().try_for_each(|part| file.write_all(part))?;
+    drop(file);
+    temporary.rename_to(path)
+}

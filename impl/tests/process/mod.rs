@@ -1,0 +1,180 @@
+//! Server processes under test: started on free ports, awaited by what they say, killed when dropped.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The longest wait for anything; real servers reconnect within a second, a loaded machine takes longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Time between two looks while something is awaited.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How often another port is tried when somebody else took the one we found.
+const PORT_ATTEMPTS: usize = 5;
+
+/// A running server with a folder of its own.
+pub(crate) struct Process {
+    child: Child,
+    port: u16,
+    program: String,
+    folder: TempDir,
+}
+
+/// Whether the tests with redis-server must be skipped; says so, and refuses to on a build machine.
+pub(crate) fn redis_server_missing() -> bool {
+    let found = Command::new("redis-server")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok();
+    assert!(
+        found || std::env::var_os("CI").is_none(),
+        "redis-server must be installed where CI is set"
+    );
+    if !found {
+        eprintln!("skipped: redis-server is not on the PATH");
+    }
+    !found
+}
+
+impl Process {
+    /// Our server.
+    pub(crate) fn ours(options: &[&str]) -> Self {
+        Self::start(env!("CARGO_BIN_EXE_psync-server"), options)
+    }
+
+    /// A real redis-server.
+    pub(crate) fn redis(options: &[&str]) -> Self {
+        Self::start("redis-server", options)
+    }
+
+    fn start(program: &str, options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for _ in 0..PORT_ATTEMPTS {
+            let port = free_port();
+            if let Some(child) = launch(program, port, &folder, options) {
+                return Self {
+                    child,
+                    port,
+                    program: program.to_owned(),
+                    folder,
+                };
+            }
+        }
+        panic!("{program} did not become ready on any of {PORT_ATTEMPTS} ports");
+    }
+
+    /// Starts the killed server again, in the same folder and on the same port.
+    pub(crate) fn restart(&mut self, options: &[&str]) {
+        self.child = launch(&self.program, self.port, &self.folder, options)
+            .expect("the server starts again");
+    }
+
+    /// Ends the process as a power failure would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("the process ends");
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sends one command on a connection of its own; the reply as text.
+    pub(crate) fn command(&self, words: &[&str]) -> String {
+        self.try_command(words)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    fn try_command(&self, words: &[&str]) -> redis::RedisResult<String> {
+        let client = redis::Client::open(("127.0.0.1", self.port))?;
+        let mut connection = client.get_connection_with_timeout(PATIENCE)?;
+        let mut command = redis::cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(word);
+        }
+        let value: redis::Value = command.query(&mut connection)?;
+        Ok(match value {
+            redis::Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            redis::Value::SimpleString(text) => text,
+            other => format!("{other:?}"),
+        })
+    }
+
+    /// A field of `INFO`.
+    pub(crate) fn info(&self, field: &str) -> String {
+        let text = self.command(&["INFO"]);
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value
+            .unwrap_or_else(|| panic!("no field {field} in {text}"))
+            .trim()
+            .to_owned()
+    }
+
+    pub(crate) fn await_info(&self, field: &str, value: &str) {
+        self.wait_until(&format!("{field}:{value}"), || self.info(field) == value);
+    }
+
+    pub(crate) fn await_reply(&self, words: &[&str], reply: &str) {
+        self.wait_until(&format!("{words:?} to answer"), || {
+            self.try_command(words).is_ok_and(|text| text == reply)
+        });
+    }
+
+    /// Waits for a condition, looking often and not for ever.
+    fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
+        let started = Instant::now();
+        while !condition() {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{} on port {}: waited in vain for {what}",
+                self.program,
+                self.port
+            );
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("the port found").port()
+}
+
+/// Starts a server and waits until it says that it is ready; `None` when it ends instead.
+fn launch(program: &str, port: u16, folder: &TempDir, options: &[&str]) -> Option<Child> {
+    let mut command = Command::new(program);
+    command
+        .args(["--port", &port.to_string(), "--save", "", "--dir"])
+        .arg(folder.path())
+        .args(options);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program exists");
+    let mut output = BufReader::new(child.stdout.take().expect("the output is a pipe"));
+    let mut line = String::new();
+    while output.read_line(&mut line).is_ok_and(|length| length > 0) {
+        if line.contains("Ready to accept connections") {
+            // Whoever does not read the log of a server makes it wait.
+            std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
+            return Some(child);
+        }
+        line.clear();
+    }
+    child.wait().expect("the process ended");
+    None
+}
