@@ -1,0 +1,200 @@
+//! From tokens to bytes: the only file that knows both sides.
+//!
+//! The model counts two units for a command and calls histories by small numbers; the wire counts bytes and
+//! calls them by forty characters. A [`Binding`] remembers, for one possible world, which number stands for
+//! which name, at which byte each command boundary lies, and which key stands for which write. What is bound
+//! at first sight must stay so: a second sight that disagrees is a mismatch.
+//!
+//! A data command takes exactly [`COMMAND_BYTES`] on the wire, and a backlog of *k* commands is configured as
+//! *k* × [`COMMAND_BYTES`] + [`BACKLOG_SLACK_BYTES`]: then a server continues from exactly the last *k*
+//! commands, whether it trims to the byte or by blocks (`PROTOCOL §3.6`). The head of a command is its first
+//! [`HEAD_BYTES`] bytes, too few to reach into the slack.
+use std::collections::BTreeMap;
+
+use psync_model::token::{COMMAND_UNITS, Data, WriteNumber};
+use psync_model::world::{Id, Label, Offset, World};
+
+use crate::data::DataSet;
+use crate::wire::encode;
+
+/// The size of a data command on the wire.
+pub const COMMAND_BYTES: usize = 32 * 1024;
+
+/// What the configured backlog has beyond whole commands.
+pub const BACKLOG_SLACK_BYTES: usize = 8 * 1024;
+
+/// Where a command is cut when it is cut.
+pub const HEAD_BYTES: i64 = 64;
+
+/// A key that is always there, so that no snapshot is empty: real servers pause per key (`PROTOCOL §7.2`).
+pub const BASE_KEY: &str = "base";
+
+/// The value of [`BASE_KEY`].
+pub const BASE_VALUE: &str = "the judge was here";
+
+/// The configured size of a backlog of so many commands, in bytes.
+pub const fn backlog_bytes(commands: usize) -> usize {
+    commands * COMMAND_BYTES + BACKLOG_SLACK_BYTES
+}
+
+/// What the harness writes for its `count`-th write of a case: a key of its own and a value made from it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyValue {
+    /// The key.
+    pub key: String,
+    /// The value, long enough to make the command [`COMMAND_BYTES`] long.
+    pub value: Vec<u8>,
+}
+
+impl KeyValue {
+    /// The `count`-th write of a case.
+    pub fn numbered(count: usize) -> Self {
+        let key = format!("write-{count:04}");
+        let empty = encode(&["SET", &key, ""]).len();
+        // The length of the value is itself written in decimal: four more digits than for an empty one.
+        let value_bytes = COMMAND_BYTES - empty - 4;
+        let value = key.bytes().chain(*b" ").cycle().take(value_bytes).collect();
+        Self { key, value }
+    }
+
+    /// The command on the wire.
+    pub fn command(&self) -> Vec<u8> {
+        encode(&[b"SET", self.key.as_bytes(), &self.value])
+    }
+}
+
+/// What is bound in one possible world.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Binding {
+    ids: BTreeMap<u8, String>,
+    bytes: BTreeMap<(u8, i16), i64>,
+    writes: BTreeMap<WriteNumber, KeyValue>,
+}
+
+impl Binding {
+    /// The name a history goes by on the wire.
+    pub fn name(&self, id: Id) -> Option<&str> {
+        self.ids.get(&id.0).map(String::as_str)
+    }
+
+    /// Whether a name on the wire is that of `id`; binds it at first sight. Two histories never share one.
+    #[must_use]
+    pub fn bind_name(&mut self, id: Id, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        match self.ids.get(&id.0) {
+            Some(bound) => *bound == name,
+            None if self.is_bound(&name) => false,
+            None => self.ids.insert(id.0, name).is_none(),
+        }
+    }
+
+    /// Whether a name on the wire is that of any history in use.
+    pub fn is_bound(&self, name: &str) -> bool {
+        self.ids
+            .values()
+            .any(|bound| bound.eq_ignore_ascii_case(name))
+    }
+
+    /// The byte offset that stands for an offset of a history. Inside a command it is that of its head.
+    pub fn byte(&self, id: Id, offset: Offset) -> Option<i64> {
+        let exact = self.bytes.get(&(id.0, offset.0)).copied();
+        exact.or_else(|| Some(self.bytes.get(&(id.0, offset.0 - 1))? + HEAD_BYTES))
+    }
+
+    /// The same for a label.
+    pub fn label_byte(&self, label: Label) -> Option<i64> {
+        self.byte(label.id, label.offset)
+    }
+
+    /// Whether a byte offset stands for `offset` of a history; binds it at first sight, at command boundaries.
+    #[must_use]
+    pub fn bind_byte(&mut self, id: Id, offset: Offset, byte: i64) -> bool {
+        match self.bytes.get(&(id.0, offset.0)) {
+            Some(bound) => *bound == byte,
+            None => {
+                self.fits(id, offset, byte) && self.bytes.insert((id.0, offset.0), byte).is_none()
+            }
+        }
+    }
+
+    /// Whether a new boundary lies no nearer to its neighbours than the commands between them are long.
+    fn fits(&self, id: Id, offset: Offset, byte: i64) -> bool {
+        let least = |units: i64| units / COMMAND_UNITS * COMMAND_BYTES as i64;
+        let before = self
+            .bytes
+            .range((id.0, i16::MIN)..(id.0, offset.0))
+            .next_back();
+        let after = self.bytes.range((id.0, offset.0)..=(id.0, i16::MAX)).next();
+        let far = |(&(_, other), &bound): (&(u8, i16), &i64)| {
+            (byte - bound).abs() >= least(i64::from((offset.0 - other).abs()))
+        };
+        before.is_none_or(far) && after.is_none_or(far)
+    }
+
+    /// Notes which key stands for a write.
+    pub fn bind_write(&mut self, write: WriteNumber, pair: KeyValue) {
+        self.writes.insert(write, pair);
+    }
+
+    /// The key and value that stand for a write.
+    pub fn write(&self, write: WriteNumber) -> Option<&KeyValue> {
+        self.writes.get(&write)
+    }
+
+    /// The data set that stands for `data`, the base key included.
+    pub fn data_set(&self, data: Data) -> DataSet {
+        let mut set = DataSet::new();
+        set.insert(0, BASE_KEY, BASE_VALUE);
+        for pair in data.writes().filter_map(|write| self.writes.get(&write)) {
+            set.insert(0, pair.key.as_bytes(), pair.value.clone());
+        }
+        set
+    }
+
+    /// Forgets everything about histories and writes that are no longer anywhere in the world: their numbers
+    /// may be given to others.
+    pub fn forget_unused(&mut self, world: &World) {
+        let ids = world.ids_in_use();
+        self.ids.retain(|id, _| ids >> id & 1 == 1);
+        self.bytes.retain(|(id, _), _| ids >> id & 1 == 1);
+        let writes = world.writes_in_use();
+        self.writes.retain(|write, _| writes.contains(*write));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use psync_model::offset::ReplOffset;
+
+    #[test]
+    fn every_data_command_is_exactly_as_long_as_a_command() {
+        for count in [1, 10, 9_999] {
+            assert_eq!(KeyValue::numbered(count).command().len(), COMMAND_BYTES);
+        }
+    }
+
+    #[test]
+    fn what_is_bound_stays_bound() {
+        let mut binding = Binding::default();
+        assert!(binding.bind_name(Id(1), "ABC"));
+        assert!(binding.bind_name(Id(1), "abc"));
+        assert!(!binding.bind_name(Id(1), "def"));
+        assert!(
+            !binding.bind_name(Id(2), "abc"),
+            "two histories never share a name"
+        );
+        assert!(binding.bind_byte(Id(1), ReplOffset(0), 100));
+        assert!(!binding.bind_byte(Id(1), ReplOffset(0), 101));
+    }
+
+    #[test]
+    fn boundaries_lie_a_command_apart_and_heads_just_behind_them() {
+        let mut binding = Binding::default();
+        assert!(binding.bind_byte(Id(1), ReplOffset(0), 100));
+        assert!(!binding.bind_byte(Id(1), ReplOffset(2), 101));
+        assert!(binding.bind_byte(Id(1), ReplOffset(2), 100 + 23 + COMMAND_BYTES as i64));
+        assert_eq!(binding.byte(Id(1), ReplOffset(1)), Some(100 + HEAD_BYTES));
+        assert_eq!(binding.byte(Id(2), ReplOffset(1)), None);
+    }
+}

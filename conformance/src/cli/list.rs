@@ -1,0 +1,84 @@
+//! `list`: the cases and the checks.
+
+use std::process::ExitCode;
+
+use psync_conformance::run::{self, Suite};
+use psync_conformance::verdict::Check;
+use psync_model::casting::Casting;
+use psync_model::rulebook::Era;
+
+use super::subject::SubjectArgs;
+
+/// What to list.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) subject: SubjectArgs,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+}
+
+/// Which cases are meant.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Choice {
+    /// Only this generation of the protocol; may be repeated [default: all that the subject claims]
+    #[arg(long)]
+    pub(crate) era: Vec<Era>,
+    /// Only with the subject in this place; may be repeated [default: both]
+    #[arg(long)]
+    pub(crate) casting: Vec<Casting>,
+    /// Only cases whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+}
+
+impl Choice {
+    /// The castings meant.
+    pub(crate) fn castings(&self) -> Vec<Casting> {
+        if self.casting.is_empty() {
+            Casting::ALL.to_vec()
+        } else {
+            self.casting.clone()
+        }
+    }
+
+    /// The eras meant.
+    pub(crate) fn eras(&self, otherwise: Vec<Era>) -> Vec<Era> {
+        if self.era.is_empty() {
+            otherwise
+        } else {
+            self.era.clone()
+        }
+    }
+
+    /// The suites of one era, without the cases that are not meant.
+    pub(crate) fn suites(&self, era: Era) -> anyhow::Result<Vec<Suite>> {
+        let mut suites = run::suites(era, &self.castings())?;
+        if let Some(text) = &self.filter {
+            for suite in &mut suites {
+                suite.cases.retain(|case| case.header.id.contains(text));
+            }
+        }
+        Ok(suites)
+    }
+}
+
+/// Prints the cases and the checks.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let profile = args.subject.profile()?;
+    for era in args.choice.eras(args.subject.eras(&profile)) {
+        for suite in args.choice.suites(era)? {
+            for case in &suite.cases {
+                println!("{:<60} {:>3} steps", case.header.id, case.steps.len());
+            }
+        }
+    }
+    println!("\nWhat is looked at in every case:");
+    for check in Check::ALL {
+        let property = check.property();
+        let property = property.map_or_else(String::new, |property| format!(", {property:?}"));
+        println!("  {:<17} {}", check.name(), check.sentence());
+        println!("  {:<17} {}{property}", "", check.source());
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,90 @@
+//! The command line: what can be asked of the judge, and how the answers are printed.
+//!
+//! Answers go to standard output, progress to standard error. The exit status says what came out.
+
+mod cases;
+mod interrupt;
+mod list;
+mod progress;
+mod replay;
+mod run;
+mod subject;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The exit status of a harness that failed, was stopped or was misused.
+pub(crate) const MISUSE: u8 = 2;
+
+/// The exit status when a subject does not conform.
+pub(crate) const DOES_NOT_CONFORM: u8 = 1;
+
+const EXAMPLES: &str = "\
+Examples:
+  psync-conformance                                  check the specification, judge our own server by it
+  psync-conformance run --subject redis              judge the redis-server on the PATH
+  psync-conformance run --subject mine.toml          judge your own server; profiles/redis.toml is a pattern
+  psync-conformance run --era sync --casting replica one era, one side
+  psync-conformance list --casting primary           what would be played, and what is looked at
+  psync-conformance replay FILE --subject redis      one case, step by step; a failure prints this line
+  psync-conformance cases --out cases                every case as JSON Lines, for other tools
+
+A case is a plan derived from the specification. It is played with the subject as the primary (the judge plays
+its replica) or as the replica (the judge plays its primary); what the subject does is compared with everything
+that the specification allows at that moment.
+
+Exit status:
+  0  the subject conforms: no case failed, none was inconclusive
+  1  it does not
+  2  the judge failed, was stopped, or was misused";
+
+/// Judges whether a server replicates as Redis does, by a specification that was checked exhaustively.
+#[derive(Debug, Parser)]
+#[command(name = "psync-conformance", version, about, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play the cases on a subject and say whether it conforms (without a subcommand: on our own server).
+    Run(run::Args),
+    /// List the cases with their number of steps, and the checks with their sentences.
+    List(list::Args),
+    /// Play one case and show each step.
+    Replay(replay::Args),
+    /// Write the cases as JSON Lines, one file each.
+    Cases(cases::Args),
+    /// Be the embedded server until standard input ends; the judge starts itself so.
+    #[command(hide = true, disable_help_flag = true)]
+    EmbeddedServer {
+        /// As those of `psync-server`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+/// Does what was asked.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        None => run::run(&run::Args::default()),
+        Some(Command::Run(args)) => run::run(&args),
+        Some(Command::List(args)) => list::run(&args),
+        Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Cases(args)) => cases::run(&args),
+        Some(Command::EmbeddedServer { args }) => Ok(embedded_server(args)),
+    }
+}
+
+/// Serves until asked to end, or until whoever holds the other end of standard input is gone.
+fn embedded_server(args: Vec<OsString>) -> ExitCode {
+    std::thread::spawn(|| {
+        // Whether input ends or fails, nobody is left to serve.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0)
+    });
+    psync_server::run(args)
+}

@@ -1,0 +1,23 @@
+//! The judge's foundations and, on top of them, the judge. The modules below know bytes, processes and deadlines;
+//! none of them holds a rule of the protocol. The rules live in `psync-model`, and only the oracle asks it.
+pub mod binding;
+pub mod conn;
+pub mod control;
+pub mod data;
+pub mod era;
+pub mod guard;
+pub mod info;
+pub mod launch;
+pub mod play;
+pub mod played;
+pub mod process;
+pub mod profile;
+pub mod proxy;
+pub mod rdb;
+pub mod reply;
+pub mod report;
+pub mod run;
+pub mod stage;
+pub mod transcript;
+pub mod verdict;
+pub mod wire;

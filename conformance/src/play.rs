@@ -1,0 +1,238 @@
+//! Plays one case on one subject, and then lets the world calm down.
+//!
+//! After the last step of the plan the harness goes on by the shortest way to a world in which the replica has
+//! everything and says so. A subject that has lost its way is found out there, whatever the plan looked at.
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use anyhow::anyhow;
+use psync_model::case::Case;
+use psync_model::casting::Casting;
+use psync_model::property::has_converged;
+use psync_model::rules::Setting;
+use psync_model::step::Step;
+use psync_model::world::{Framing, World};
+
+use crate::profile::{ControlName, Profile};
+use crate::proxy::Proxy;
+use crate::stage::as_primary::AsPrimary;
+use crate::stage::as_replica::AsReplica;
+use crate::stage::{REPLICA, Stage, Trouble};
+use crate::transcript::{CaseClock, Transcript};
+use crate::verdict::{Check, Mismatch, Outcome, Verdict};
+
+/// How many steps the world may need to calm down: a full resynchronization with everything before it.
+const MAX_CALM_STEPS: usize = 24;
+
+/// The side of the harness, by casting.
+enum Side {
+    Replica(Box<AsReplica>),
+    Primary(Box<AsPrimary>),
+}
+
+impl Side {
+    fn open(case: &Case, profile: &Profile) -> Result<Self, Trouble> {
+        let clock = CaseClock::start();
+        match case.header.casting {
+            Casting::Primary => {
+                let stage = Stage::open(case, profile, None, clock)?;
+                Ok(Self::Replica(Box::new(AsReplica::new(stage)?)))
+            }
+            Casting::Replica => {
+                let limit = profile.waits.reply_ms.duration();
+                let played = AsPrimary::listen(limit, Transcript::new("played primary", clock))?;
+                let stage = Stage::open(case, profile, Some(played.addr()), clock)?;
+                Ok(Self::Primary(Box::new(AsPrimary::new(stage, played))))
+            }
+        }
+    }
+
+    fn stage(&mut self) -> &mut Stage {
+        match self {
+            Self::Replica(side) => side.stage(),
+            Self::Primary(side) => side.stage(),
+        }
+    }
+
+    fn perform(&mut self, step: Step) -> Result<(), Trouble> {
+        match self {
+            Self::Replica(side) => side.perform(step),
+            Self::Primary(side) => side.perform(step),
+        }
+    }
+}
+
+/// Puts a proxy in front of a subject: how the judge itself is judged, by a good server made wrong on the way.
+pub type MakeProxy<'a> = &'a dyn Fn(SocketAddr) -> std::io::Result<Proxy>;
+
+/// Plays a case. An error is the harness's own failure, never the subject's.
+pub fn play(case: &Case, profile: &Profile) -> anyhow::Result<Outcome> {
+    play_with(case, profile, None, |_, _| {})
+}
+
+/// Plays a case, tells `watch` of each step before it is taken, with its number from 0, and lets the played
+/// replica come through a proxy if there is to be one.
+pub fn play_with(
+    case: &Case,
+    profile: &Profile,
+    proxy: Option<MakeProxy<'_>>,
+    mut watch: impl FnMut(usize, Step),
+) -> anyhow::Result<Outcome> {
+    let started = Instant::now();
+    let outcome = |verdict, met| Outcome {
+        case: case.header.id.clone(),
+        verdict,
+        met,
+        elapsed_ms: started.elapsed().as_millis() as u64,
+    };
+    if let Some(missing) = needs(case)
+        .into_iter()
+        .find(|control| !profile.offers(*control))
+    {
+        return Ok(outcome(Verdict::Skipped { missing }, BTreeSet::new()));
+    }
+    let mut side = Side::open(case, profile).map_err(harness_error)?;
+    if let Some(make) = proxy {
+        let stage = side.stage();
+        stage.proxy = Some(make(stage.subject.addr())?);
+    }
+    let ended = follow(case, &mut side, &mut watch).and_then(|()| calm_down(&mut side, &mut watch));
+    let ended = ended.map_err(|trouble| blame_the_dead(trouble, side.stage()));
+    let verdict = match ended {
+        Ok(()) => Verdict::Pass,
+        Err(Trouble::Parted(reason)) => Verdict::Inconclusive {
+            at: side.stage().at,
+            reason,
+        },
+        Err(Trouble::Harness(error)) => {
+            return Err(error.context(format!("case {}", case.header.id)));
+        }
+        Err(Trouble::Wrong { mismatch, others }) => {
+            if let Side::Primary(side) = &mut side {
+                side.remember_transcripts();
+            }
+            let stage = side.stage();
+            let step = stage.case.steps[stage.at.min(stage.case.steps.len() - 1)];
+            Verdict::Fail(Box::new(stage.failure(step, mismatch, others)))
+        }
+    };
+    let met = side.stage().oracle.met();
+    Ok(outcome(verdict, met))
+}
+
+fn harness_error(trouble: Trouble) -> anyhow::Error {
+    match trouble {
+        Trouble::Harness(error) => error,
+        other => anyhow!("the case could not begin: {other:?}"),
+    }
+}
+
+/// What looks like trouble of the harness is the subject's when the subject is no longer there.
+fn blame_the_dead(trouble: Trouble, stage: &mut Stage) -> Trouble {
+    match (trouble, stage.subject.ended()) {
+        (Trouble::Harness(error), Ok(Some(status))) => Trouble::wrong(Mismatch::new(
+            Check::Progress,
+            "a subject that runs until it is told to end",
+            format!("it ended by itself with {status} ({error:#})"),
+        )),
+        (trouble, _) => trouble,
+    }
+}
+
+fn follow(
+    case: &Case,
+    side: &mut Side,
+    watch: &mut impl FnMut(usize, Step),
+) -> Result<(), Trouble> {
+    for (at, &step) in case.steps.iter().enumerate() {
+        watch(at, step);
+        side.stage().at = at;
+        side.perform(step)?;
+    }
+    Ok(())
+}
+
+/// Goes on to a world in which the replica has everything, by the shortest calm way.
+fn calm_down(side: &mut Side, watch: &mut impl FnMut(usize, Step)) -> Result<(), Trouble> {
+    let stage = side.stage();
+    let (setting, casting) = (stage.setting, stage.case.header.casting);
+    let way = way_to_rest(stage.world(), &setting, casting);
+    let way = way.ok_or_else(|| anyhow!("no calm way leads from {:?} to rest", stage.world()))?;
+    for step in way {
+        let stage = side.stage();
+        stage.case.steps.push(step);
+        stage.at = stage.case.steps.len() - 1;
+        watch(stage.at, step);
+        side.perform(step)?;
+    }
+    Ok(())
+}
+
+fn way_to_rest(from: &World, setting: &Setting, casting: Casting) -> Option<Vec<Step>> {
+    let steps: Vec<Step> = Step::all()
+        .into_iter()
+        .filter(|step| is_restful(*step))
+        .collect();
+    let mut came_from: HashMap<World, Option<(World, Step)>> = HashMap::from([(*from, None)]);
+    let mut queue = VecDeque::from([(*from, 0)]);
+    while let Some((world, depth)) = queue.pop_front() {
+        if has_converged(&world, setting, REPLICA) {
+            return Some(path_back(&came_from, world));
+        }
+        if depth == MAX_CALM_STEPS {
+            continue;
+        }
+        for step in casting.possible_next(&world, setting, &steps) {
+            let Some(next) = step.apply(&world, setting) else {
+                continue;
+            };
+            came_from.entry(next).or_insert_with(|| {
+                queue.push_back((next, depth + 1));
+                Some((world, step))
+            });
+        }
+    }
+    None
+}
+
+/// The steps of a world at rest, without what would only make the way longer.
+fn is_restful(step: Step) -> bool {
+    let detour = matches!(
+        step,
+        Step::ReadHead { .. }
+            | Step::StartSnapshot {
+                framing: Framing::Socket,
+                ..
+            }
+    );
+    (step.is_calm() || matches!(step, Step::StrangerLeaves { .. })) && !detour
+}
+
+fn path_back(came_from: &HashMap<World, Option<(World, Step)>>, mut world: World) -> Vec<Step> {
+    let mut steps = Vec::new();
+    while let Some(Some((before, step))) = came_from.get(&world) {
+        steps.push(*step);
+        world = *before;
+    }
+    steps.reverse();
+    steps
+}
+
+/// The controls a case needs; [`ControlName::Info`] always, to see anything.
+pub fn needs(case: &Case) -> Vec<ControlName> {
+    let mut needed = vec![ControlName::Info];
+    for step in &case.steps {
+        needed.extend(match (case.header.casting, step) {
+            (Casting::Primary, Step::RestartPrimary { .. })
+            | (Casting::Replica, Step::RestartReplica { .. }) => Some(ControlName::Restart),
+            (Casting::Primary, Step::ExpireBacklog { .. }) => Some(ControlName::BacklogTtl),
+            (Casting::Primary, Step::StartSnapshot { .. }) => Some(ControlName::DisklessDelay),
+            (Casting::Primary, Step::FailSnapshot { .. }) => Some(ControlName::KeySaveDelay),
+            _ => None,
+        });
+    }
+    needed.sort_unstable();
+    needed.dedup();
+    needed
+}

@@ -1,0 +1,403 @@
+//! The subject is the primary: the harness plays its replica, the clients, the network and the stranger.
+use psync_model::rulebook::Identity;
+use psync_model::step::Step;
+use psync_model::world::{NodeId, PrimaryPhase};
+
+use super::holds::Obstacle;
+use super::seen_of_primary::{
+    Ports, agrees, answer_agrees, command_agrees, glance, snapshot_agrees,
+};
+use super::{REPLICA, Stage, Trouble, required};
+use crate::binding::{BASE_KEY, BASE_VALUE, HEAD_BYTES};
+use crate::conn::{ConnError, Deadline};
+use crate::era::Era;
+use crate::played::{Abandoned, PlayedError, PlayedReplica, Request};
+use crate::rdb;
+use crate::verdict::{Check, Mismatch};
+use crate::wire::{Body, Phase, Reader};
+
+/// How long to look whether bytes came that should not have, after a round trip on another connection has
+/// shown that the subject has done everything that was asked before.
+const PEEK_MS: u64 = 5;
+
+/// The played replica's side of a case.
+pub struct AsReplica {
+    pub(super) stage: Stage,
+    conn: Option<PlayedReplica>,
+    cut: Option<Abandoned>,
+    stale: Option<Abandoned>,
+    stream: Reader,
+    ports: Ports,
+    obstacle: Obstacle,
+}
+
+impl AsReplica {
+    /// Gets ready to play.
+    pub fn new(mut stage: Stage) -> Result<Self, Trouble> {
+        required(
+            stage.control.expect_ok(&["SET", BASE_KEY, BASE_VALUE]),
+            "write the first key",
+        )?;
+        let ports = Ports {
+            last: 0,
+            current: 0,
+            stale: 0,
+        };
+        let stream = Reader::new(Phase::Stream);
+        Ok(Self {
+            stage,
+            conn: None,
+            cut: None,
+            stale: None,
+            stream,
+            ports,
+            obstacle: Obstacle::default(),
+        })
+    }
+
+    /// What both castings share.
+    pub fn stage(&mut self) -> &mut Stage {
+        &mut self.stage
+    }
+
+    /// Carries one step out and makes sure that the subject agrees.
+    pub fn perform(&mut self, step: Step) -> Result<(), Trouble> {
+        match step {
+            Step::Write { .. } => self.write(step),
+            Step::CutLink { .. } => {
+                self.cut = self.conn.take().map(PlayedReplica::abandon);
+                self.drive(step)
+            }
+            Step::RestartReplica { .. } => {
+                let lost = self.conn.take().map(PlayedReplica::abandon);
+                self.cut = self.cut.take().or(lost);
+                self.stream = Reader::new(Phase::Stream);
+                self.drive(step)
+            }
+            Step::ReplicaNoticesLoss { .. } => {
+                self.drive(step)?;
+                if self.stage.world().node(REPLICA).half.is_none() {
+                    self.stream = Reader::new(Phase::Stream);
+                }
+                Ok(())
+            }
+            Step::Save {
+                node: NodeId::Primary,
+            } => {
+                required(self.stage.control.expect_ok(&["SAVE"]), "save")?;
+                self.drive(step)
+            }
+            Step::RestartPrimary { .. } => self.restart_primary(step),
+            Step::ExpireBacklog { .. } => self.expire_backlog(step),
+            Step::StrangerAsks { node, question } => self.stranger(step, node, question),
+            Step::Ask { .. } => self.ask(step),
+            Step::PrimaryNoticesLoss { .. } => {
+                self.cut = None;
+                self.stage.permit(|permits| permits.loss = true);
+                self.await_hidden(step)?;
+                self.stage.permit(|permits| permits.loss = false);
+                Ok(())
+            }
+            Step::PrimaryNoticesStale { .. } => {
+                self.stale = None;
+                self.stage.permit(|permits| permits.stale_loss = true);
+                self.await_hidden(step)?;
+                self.stage.permit(|permits| permits.stale_loss = false);
+                Ok(())
+            }
+            Step::StartSnapshot { framing, .. } => {
+                self.stage.release_start(framing, &mut self.obstacle)?;
+                self.await_hidden(step)?;
+                self.stage.hold_start()
+            }
+            Step::FinishSnapshot { .. } => {
+                self.stage.release_end()?;
+                self.await_hidden(step)
+            }
+            Step::FailSnapshot { .. } => {
+                self.stage.release_end()?;
+                self.await_hidden(step)?;
+                self.stage.permit(|permits| permits.failure = false);
+                self.obstacle.remove()
+            }
+            Step::ReceiveContinue { .. } | Step::ReceiveFullResync { .. } => {
+                self.receive_answer(step)
+            }
+            Step::ReceiveSnapshot { .. } => self.receive_snapshot(step),
+            Step::ReadHead { .. } => self.read_head(step),
+            Step::Apply { .. } => self.apply(step),
+            Step::Acknowledge { .. } => self.acknowledge(step),
+            Step::AcceptPartial { .. }
+            | Step::DeclinePartial { .. }
+            | Step::AttachToSnapshot { .. }
+            | Step::Ping { .. } => self.await_hidden(step),
+            Step::ReceiveAcknowledgement { .. } => self.take_as_done(step),
+            Step::StrangerLeaves { .. } | Step::Save { .. } => self.drive(step),
+        }
+    }
+
+    fn drive(&mut self, step: Step) -> Result<(), Trouble> {
+        self.stage.drive(step)?;
+        self.settle()
+    }
+
+    pub(super) fn settle(&mut self) -> Result<(), Trouble> {
+        let ports = self.ports;
+        let identity = self.stage.setting.book.identity;
+        self.stage.settle(glance, |shown, possible, binding| {
+            agrees(shown, possible, binding, ports, identity)
+        })
+    }
+
+    fn await_hidden(&mut self, step: Step) -> Result<(), Trouble> {
+        let ports = self.ports;
+        let identity = self.stage.setting.book.identity;
+        self.stage
+            .await_hidden(step, glance, |shown, possible, binding| {
+                agrees(shown, possible, binding, ports, identity)
+            })
+    }
+
+    fn take_as_done(&mut self, step: Step) -> Result<(), Trouble> {
+        let ports = self.ports;
+        let identity = self.stage.setting.book.identity;
+        self.stage
+            .take_as_done(step, glance, |shown, possible, binding| {
+                agrees(shown, possible, binding, ports, identity)
+            })
+    }
+
+    fn write(&mut self, step: Step) -> Result<(), Trouble> {
+        let pair = self.stage.drive_write(step)?;
+        let command: [&[u8]; 3] = [b"SET", pair.key.as_bytes(), &pair.value];
+        required(self.stage.control.expect_ok(&command), "write a key")?;
+        self.settle()
+    }
+
+    fn restart_primary(&mut self, step: Step) -> Result<(), Trouble> {
+        self.obstacle.remove()?;
+        self.stage.restart_subject(None)?;
+        let lost = self.conn.take().map(PlayedReplica::abandon);
+        self.cut = self.cut.take().or(lost);
+        self.stale = None;
+        if required(self.stage.control.sizes(), "count the keys")?.is_empty() {
+            required(
+                self.stage.control.expect_ok(&["SET", BASE_KEY, BASE_VALUE]),
+                "write the first key",
+            )?;
+        }
+        self.drive(step)
+    }
+
+    fn expire_backlog(&mut self, step: Step) -> Result<(), Trouble> {
+        self.stage.configure("repl-backlog-ttl", "1")?;
+        let deadline = self.stage.deadline();
+        let expired =
+            self.stage
+                .control
+                .wait_replication("an expired backlog", deadline, |shown| {
+                    !shown.backlog.active
+                });
+        self.stage.configure("repl-backlog-ttl", "0")?;
+        match expired {
+            Ok(_) => self.drive(step),
+            Err(error) => Err(Trouble::wrong(Mismatch::new(
+                Check::Backlog,
+                "it expires after its time",
+                error.to_string(),
+            ))),
+        }
+    }
+
+    fn ask(&mut self, step: Step) -> Result<(), Trouble> {
+        if self.cut.is_some() && self.stage.world().link(REPLICA).primary != PrimaryPhase::None {
+            self.stale = self.cut.take();
+            self.ports.stale = self.ports.current;
+        }
+        self.cut = None;
+        self.ports.last += 1;
+        self.ports.current = self.ports.last;
+        let request = self.request()?;
+        let mut conn = self.connect(
+            format!("replica {}", self.ports.current),
+            self.ports.current,
+        )?;
+        conn.ask(&request)?;
+        self.conn = Some(conn);
+        self.drive(step)
+    }
+
+    fn request(&self) -> Result<Request, Trouble> {
+        if self.stage.setting.book.identity == Identity::None {
+            return Ok(Request::Sync);
+        }
+        let Some(label) = self.stage.world().node(REPLICA).following else {
+            return Ok(Request::from_nothing());
+        };
+        let (name, byte) = (
+            self.stage.binding().name(label.id),
+            self.stage.binding().label_byte(label),
+        );
+        let (Some(name), Some(byte)) = (name, byte) else {
+            return Err(anyhow::anyhow!("the label {label:?} was never bound to bytes").into());
+        };
+        Ok(Request::Psync {
+            id: name.to_string(),
+            next_byte: byte + 1,
+        })
+    }
+
+    pub(super) fn connect(&mut self, name: String, port: u16) -> Result<PlayedReplica, Trouble> {
+        let transcript = self.stage.transcript(name);
+        let limit = self.stage.profile.waits.reply_ms.duration();
+        let era = played_era(self.stage.case.header.era);
+        Ok(PlayedReplica::handshake(
+            self.stage.replication_addr(),
+            era,
+            port,
+            limit,
+            transcript,
+        )?)
+    }
+
+    fn receive_answer(&mut self, step: Step) -> Result<(), Trouble> {
+        let deadline = self.stage.deadline();
+        let came = self
+            .conn()?
+            .answer(deadline)
+            .map_err(|error| unspoken(&error, "an answer to the request"))?;
+        self.stage
+            .must_agree(|possible, binding| answer_agrees(&came, possible, binding))?;
+        self.drive(step)
+    }
+
+    fn receive_snapshot(&mut self, step: Step) -> Result<(), Trouble> {
+        let deadline = self.stage.deadline();
+        let (_, payload) = self
+            .conn()?
+            .payload(deadline)
+            .map_err(|error| unspoken(&error, "a snapshot"))?;
+        let snapshot = rdb::read(&payload).map_err(|error| {
+            Trouble::wrong(Mismatch::new(
+                Check::Protocol,
+                "a snapshot",
+                error.to_string(),
+            ))
+        })?;
+        let labelled = self.stage.setting.book.identity == Identity::ReplicationId;
+        self.stage.must_agree(|possible, binding| {
+            snapshot_agrees(&snapshot, labelled, possible, binding)
+        })?;
+        self.stream = Reader::new(Phase::Stream);
+        self.drive(step)
+    }
+
+    /// Takes so many bytes of the stream from the connection as they are.
+    fn read_raw(&mut self, at_least: usize) -> Result<(), Trouble> {
+        let deadline = self.stage.deadline();
+        let conn = self.conn()?.conn();
+        while conn.reader().buffered().len() < at_least {
+            conn.fill("a command of the stream", deadline)
+                .map_err(|error| {
+                    unspoken(&PlayedError::from(error), "the next command of the stream")
+                })?;
+        }
+        let bytes = conn.reader().take_raw(at_least);
+        self.stream.feed(&bytes);
+        Ok(())
+    }
+
+    fn read_head(&mut self, step: Step) -> Result<(), Trouble> {
+        self.read_raw(HEAD_BYTES as usize)?;
+        self.drive(step)
+    }
+
+    fn apply(&mut self, step: Step) -> Result<(), Trouble> {
+        let mut bytes = 0;
+        let command = loop {
+            let next = self.stream.next_item();
+            let item = next.map_err(|error| {
+                Trouble::wrong(Mismatch::new(Check::Stream, "a command", error.to_string()))
+            })?;
+            let Some(item) = item else {
+                self.read_raw(1)?;
+                continue;
+            };
+            bytes += item.bytes as i64;
+            match item.body {
+                // SELECT moves the offset and no data; it belongs to the command it precedes.
+                Body::Command(command) if command.name().eq_ignore_ascii_case("SELECT") => {}
+                Body::Command(command) => break command,
+                other => {
+                    return Err(Trouble::wrong(Mismatch::new(
+                        Check::Stream,
+                        "a command",
+                        format!("{other:?}"),
+                    )));
+                }
+            }
+        };
+        self.stage
+            .must_agree(|possible, binding| command_agrees(&command, bytes, possible, binding))?;
+        self.drive(step)
+    }
+
+    fn acknowledge(&mut self, step: Step) -> Result<(), Trouble> {
+        let gated = self.stage.world().link(REPLICA).primary == PrimaryPhase::Held;
+        if gated {
+            self.nothing_came_early()?;
+        }
+        let label = self.stage.world().node(REPLICA).following;
+        let byte = label.and_then(|label| self.stage.binding().label_byte(label));
+        let byte =
+            byte.ok_or_else(|| anyhow::anyhow!("the label {label:?} was never bound to bytes"))?;
+        self.conn()?.acknowledge(byte)?;
+        self.drive(step)
+    }
+
+    fn nothing_came_early(&mut self) -> Result<(), Trouble> {
+        required(
+            self.stage.control.barrier(),
+            "make sure that the subject has done what was asked",
+        )?;
+        let conn = self.conn()?.conn();
+        if conn.reader().buffered().is_empty() {
+            match conn.fill("nothing", Deadline::after_ms(PEEK_MS)) {
+                Err(ConnError::TimedOut { .. }) => return Ok(()),
+                Err(error) => return Err(error.into()),
+                Ok(()) => {}
+            }
+        }
+        let came = crate::transcript::shortened(conn.reader().buffered());
+        Err(Trouble::wrong(Mismatch::new(
+            Check::StreamGate,
+            "nothing before the first acknowledgement",
+            came,
+        )))
+    }
+
+    fn conn(&mut self) -> Result<&mut PlayedReplica, Trouble> {
+        self.conn
+            .as_mut()
+            .ok_or_else(|| Trouble::Parted("the played replica has no connection".to_string()))
+    }
+}
+
+/// The eras as the played replica knows them.
+pub fn played_era(era: psync_model::rulebook::Era) -> Era {
+    match era {
+        psync_model::rulebook::Era::Sync => Era::Sync,
+        psync_model::rulebook::Era::Psync => Era::Psync,
+        psync_model::rulebook::Era::Psync2 => Era::Psync2,
+        psync_model::rulebook::Era::Psync2V7 => Era::Psync2V7,
+    }
+}
+
+/// What did not come, or came as no protocol at all.
+pub(super) fn unspoken(error: &PlayedError, due: &str) -> Trouble {
+    let check = match error {
+        PlayedError::Conn(ConnError::Wire { .. }) => Check::Protocol,
+        _ => Check::Progress,
+    };
+    Trouble::wrong(Mismatch::new(check, due, error.to_string()))
+}

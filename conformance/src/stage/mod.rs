@@ -1,0 +1,493 @@
+//! The stage: one case, one subject, and the oracle watching.
+//!
+//! Both castings work alike. The harness brings about what the plan says, tells the oracle, and looks at the
+//! subject until some possible world agrees with what it shows ([`Stage::settle`]), within the profile's time.
+//! What the subject does by itself is awaited in the same way ([`Stage::await_hidden`]). What is looked at is
+//! the casting's affair: [`as_replica`] plays the replica of a subject that is the primary, [`as_primary`] the
+//! primary of a subject that is the replica.
+
+pub mod as_primary;
+pub mod as_replica;
+pub mod holds;
+mod seen_of_primary;
+mod stranger;
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use anyhow::Context;
+use psync_model::case::Case;
+use psync_model::oracle::{Oracle, OracleError, Possible};
+use psync_model::rules::Setting;
+use psync_model::step::Step;
+use psync_model::world::{NodeId, World};
+
+use crate::binding::{BASE_KEY, Binding, KeyValue, backlog_bytes};
+use crate::conn::Deadline;
+use crate::control::Control;
+use crate::data::DataSet;
+use crate::process::{StartOptions, Subject};
+use crate::profile::Profile;
+use crate::proxy::Proxy;
+use crate::transcript::{CaseClock, Transcript};
+use crate::verdict::{Check, Failure, Mismatch};
+
+/// The node the plans call the replica.
+pub const REPLICA: NodeId = NodeId::Replica;
+
+/// The node the plans call the primary.
+pub const PRIMARY: NodeId = NodeId::Primary;
+
+/// How long to pause between two looks at a subject that has not got there yet. What is awaited is what it
+/// shows, not the time.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// A delay that holds snapshots back until told otherwise, in seconds.
+const HELD_DELAY_S: u32 = 3_600;
+
+/// Why a case cannot go on.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The subject did what the model does not allow.
+    Wrong {
+        /// The first thing that did not agree, in the world the plan hoped for.
+        mismatch: Mismatch,
+        /// The same for other possible worlds.
+        others: Vec<Mismatch>,
+    },
+    /// The subject went another way than the plan.
+    Parted(String),
+    /// The harness itself failed.
+    Harness(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self::Harness(error.into())
+    }
+}
+
+impl Trouble {
+    /// A single thing that did not agree.
+    pub fn wrong(mismatch: Mismatch) -> Self {
+        Self::Wrong {
+            mismatch,
+            others: Vec::new(),
+        }
+    }
+}
+
+/// What both castings need.
+pub struct Stage {
+    /// The case.
+    pub case: Case,
+    /// Era and configuration.
+    pub setting: Setting,
+    /// The subject's profile, for its waits and controls.
+    pub profile: Profile,
+    /// The subject.
+    pub subject: Subject,
+    /// The control connection.
+    pub control: Control,
+    /// The set of possible worlds.
+    pub oracle: Oracle<Binding>,
+    /// Where the plan is.
+    pub at: usize,
+    /// What the harness has made possible for the subject.
+    pub permits: Permits,
+    /// What stands between the played replica and the subject, when the judge itself is under test.
+    pub proxy: Option<Proxy>,
+    transcripts: Vec<Transcript>,
+    clock: CaseClock,
+    written: usize,
+}
+
+/// What the subject can do by itself only because the harness has let it: a connection that was not closed is
+/// not lost, and a snapshot is sent as configured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Permits {
+    /// The connection that is cut has been closed.
+    pub loss: bool,
+    /// The older connection has been closed.
+    pub stale_loss: bool,
+    /// Something stands in the way of the snapshot file.
+    pub failure: bool,
+    /// The snapshot that is being made cannot come to its end yet.
+    pub unending: bool,
+    /// A replica that connects is answered.
+    pub connection: bool,
+    /// Acknowledgements are being read; one that is not read might as well not have been sent.
+    pub acknowledgement: bool,
+    /// A snapshot may start, to be sent in this way.
+    pub framing: Option<psync_model::world::Framing>,
+}
+
+impl Permits {
+    fn allow(self, step: Step) -> bool {
+        match step {
+            Step::PrimaryNoticesLoss { .. } | Step::ReplicaNoticesLoss { .. } => self.loss,
+            Step::PrimaryNoticesStale { .. } => self.stale_loss,
+            Step::FailSnapshot { .. } => self.failure,
+            Step::FinishSnapshot { .. } => !self.unending,
+            Step::StartSnapshot { framing, .. } => self.framing == Some(framing),
+            Step::Ask { .. } => self.connection,
+            Step::Acknowledge { .. } => self.acknowledgement,
+            // What a played primary has put into the pipe stays with the harness until it is sent.
+            Step::ReceiveContinue { .. }
+            | Step::ReceiveFullResync { .. }
+            | Step::ReceiveSnapshot { .. }
+            | Step::ReadHead { .. }
+            | Step::Apply { .. } => false,
+            _ => true,
+        }
+    }
+}
+
+impl Stage {
+    /// Starts the subject, as a replica of `primary` if given, configured for the case.
+    pub fn open(
+        case: &Case,
+        profile: &Profile,
+        primary: Option<std::net::SocketAddr>,
+        clock: CaseClock,
+    ) -> Result<Self, Trouble> {
+        let setting = case.setting()?;
+        let subject = Subject::start(profile, &start_options(&setting, primary))?;
+        let transcript = Transcript::new("control", clock);
+        let control = subject.control(transcript.clone())?;
+        let scope = case.header.scope;
+        let casting = case.header.casting;
+        let permits = Permits::default();
+        let allowed = |step| scope.allows(step) && permits.allow(step);
+        let oracle = Oracle::new(setting, casting, allowed, Binding::default());
+        Ok(Self {
+            case: case.clone(),
+            setting,
+            profile: profile.clone(),
+            subject,
+            control,
+            oracle,
+            at: 0,
+            permits,
+            proxy: None,
+            transcripts: vec![transcript],
+            clock,
+            written: 0,
+        })
+    }
+
+    /// Where the played replica finds the subject.
+    pub fn replication_addr(&self) -> std::net::SocketAddr {
+        let proxy = self.proxy.as_ref();
+        proxy.map_or_else(|| self.subject.addr(), Proxy::addr)
+    }
+
+    /// Kills the subject with everything it started, and starts it again from its disk.
+    pub fn restart_subject(
+        &mut self,
+        primary: Option<std::net::SocketAddr>,
+    ) -> Result<(), Trouble> {
+        let children = children_of(self.subject.process_id());
+        self.subject.kill()?;
+        children.into_iter().for_each(kill_orphan);
+        self.subject
+            .restart(&start_options(&self.setting, primary))?;
+        let transcript = self.transcript("control");
+        self.control = self.subject.control(transcript)?;
+        Ok(())
+    }
+
+    /// Changes what the harness has made possible.
+    pub fn permit(&mut self, change: impl FnOnce(&mut Permits)) {
+        change(&mut self.permits);
+        let (permits, scope) = (self.permits, self.case.header.scope);
+        self.oracle
+            .allow(|step| scope.allows(step) && permits.allow(step));
+    }
+
+    /// A fresh transcript on the clock of the case, remembered for the report.
+    pub fn transcript(&mut self, label: impl Into<String>) -> Transcript {
+        let transcript = Transcript::new(label, self.clock);
+        self.transcripts.push(transcript.clone());
+        transcript
+    }
+
+    /// Adds a transcript made elsewhere to those of the report.
+    pub fn remember(&mut self, transcripts: Vec<Transcript>) {
+        self.transcripts.extend(transcripts);
+    }
+
+    /// The moment until which the subject has time to show what is due.
+    pub fn deadline(&self) -> Deadline {
+        Deadline::after(self.profile.waits.observe_ms.duration())
+    }
+
+    /// The world the plan hopes for: the first of the possible ones.
+    pub fn world(&self) -> &World {
+        &self.oracle.possible()[0].world
+    }
+
+    /// What is bound in that world.
+    pub fn binding(&self) -> &Binding {
+        &self.oracle.possible()[0].binding
+    }
+
+    /// Something happens that the harness brings about.
+    pub fn drive(&mut self, step: Step) -> Result<(), Trouble> {
+        match self.oracle.drive(step) {
+            Ok(()) => Ok(()),
+            Err(error @ OracleError::NotApplicable(_)) => Err(Trouble::Parted(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The key and value of the next write, noted in every possible world under the number it has there.
+    pub fn drive_write(&mut self, step: Step) -> Result<KeyValue, Trouble> {
+        self.written += 1;
+        let pair = KeyValue::numbered(self.written);
+        self.drive(step)?;
+        // Whatever number it has there, it is the newest thing in the primary's data.
+        self.rebind(|world, binding| {
+            let newest = world.node(PRIMARY).data.writes().last();
+            if let Some(write) = newest {
+                binding.bind_write(write, pair.clone());
+            }
+        })?;
+        Ok(pair)
+    }
+
+    /// Changes the binding of every possible world.
+    pub fn rebind(&mut self, change: impl Fn(&World, &mut Binding)) -> Result<(), Trouble> {
+        let current: Vec<World> = self
+            .oracle
+            .possible()
+            .iter()
+            .map(|possible| possible.world)
+            .collect();
+        self.oracle.observe(|possible| {
+            let mut binding = possible.binding.clone();
+            change(&possible.world, &mut binding);
+            current.contains(&possible.world).then_some(binding)
+        })?;
+        Ok(())
+    }
+
+    /// Shows an observation to every world the subject may be in; those that agree stay. A snapshot that was
+    /// held open may have come to its end all the same, on a machine that was too busy: then that is so.
+    pub fn observe(
+        &mut self,
+        look: impl Fn(&Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
+    ) -> Result<(), Vec<Mismatch>> {
+        let first = self.observe_once(&look);
+        if first.is_ok() || !self.permits.unending {
+            return first;
+        }
+        self.permit(|permits| permits.unending = false);
+        if self.observe_once(&look).is_ok() {
+            return Ok(());
+        }
+        self.permit(|permits| permits.unending = true);
+        first
+    }
+
+    fn observe_once(
+        &mut self,
+        look: impl Fn(&Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
+    ) -> Result<(), Vec<Mismatch>> {
+        let mismatches = RefCell::new(Vec::new());
+        let agreed = self.oracle.observe(|possible| {
+            let mut binding = possible.binding.clone();
+            binding.forget_unused(&possible.world);
+            match look(possible, &mut binding) {
+                Ok(()) => Some(binding),
+                Err(mismatch) => {
+                    mismatches.borrow_mut().push(mismatch);
+                    None
+                }
+            }
+        });
+        match agreed {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(mismatches.into_inner()),
+            Err(error) => Err(vec![Mismatch::new(
+                Check::Protocol,
+                "at most a few thousand worlds",
+                error.to_string(),
+            )]),
+        }
+    }
+
+    /// The same, where a disagreement ends the case.
+    pub fn must_agree(
+        &mut self,
+        look: impl Fn(&Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
+    ) -> Result<(), Trouble> {
+        self.observe(look).map_err(worst)
+    }
+
+    /// Looks at the subject until what it shows agrees with a possible world.
+    pub fn settle<T>(
+        &mut self,
+        glance: impl Fn(&mut Control) -> Result<T, Trouble>,
+        look: impl Fn(&T, &Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
+    ) -> Result<(), Trouble> {
+        self.watch(glance, look, |_| true)
+    }
+
+    /// Looks at the subject until what it shows agrees, and it has taken `step` in every possible world.
+    pub fn await_hidden<T>(
+        &mut self,
+        step: Step,
+        glance: impl Fn(&mut Control) -> Result<T, Trouble>,
+        look: impl Fn(&T, &Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
+    ) -> Result<(), Trouble> {
+        let due = self.times_due(step);
+        self.watch(glance, look, |possible| times_taken(possible, step) >= due)
+    }
+
+    /// For a step that nothing the subject shows gives away, but that follows at once on what the harness has
+    /// done: after a round trip it has been taken, unless what the subject shows contradicts it.
+    pub fn take_as_done<T>(
+        &mut self,
+        step: Step,
+        glance: impl Fn(&mut Control) -> Result<T, Trouble>,
+        look: impl Fn(&T, &Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
+    ) -> Result<(), Trouble> {
+        let due = self.times_due(step);
+        required(
+            self.control.barrier(),
+            "make sure that the subject has done what was asked",
+        )?;
+        self.watch(
+            glance,
+            |seen, possible, binding| {
+                if times_taken(possible, step) < due {
+                    return Err(Mismatch::new(Check::Progress, step.to_string(), "not yet"));
+                }
+                look(seen, possible, binding)
+            },
+            |_| true,
+        )
+    }
+
+    /// How often the plan has asked for a step so far, the present one included.
+    fn times_due(&self, step: Step) -> usize {
+        let so_far = &self.case.steps[..=self.at.min(self.case.steps.len() - 1)];
+        so_far.iter().filter(|other| **other == step).count()
+    }
+
+    fn watch<T>(
+        &mut self,
+        glance: impl Fn(&mut Control) -> Result<T, Trouble>,
+        look: impl Fn(&T, &Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
+        enough: impl Fn(&Possible<Binding>) -> bool,
+    ) -> Result<(), Trouble> {
+        let deadline = self.deadline();
+        loop {
+            let seen = glance(&mut self.control)?;
+            let agreed = self.observe(|possible, binding| look(&seen, possible, binding));
+            if agreed.is_ok() && self.oracle.possible().iter().all(&enough) {
+                return Ok(());
+            }
+            if deadline.remaining().is_none() {
+                return Err(match agreed {
+                    Err(mismatches) => worst(mismatches),
+                    Ok(()) => self.overdue(deadline),
+                });
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn overdue(&self, deadline: Deadline) -> Trouble {
+        let step = self.case.steps.get(self.at);
+        let step = step.map_or_else(|| "the end of the plan".to_string(), ToString::to_string);
+        let came = format!("nothing of the kind within {} ms", deadline.limit_ms());
+        Trouble::wrong(Mismatch::new(Check::Progress, step, came))
+    }
+
+    /// What a failure has to say about this moment.
+    pub fn failure(&self, step: Step, mismatch: Mismatch, others: Vec<Mismatch>) -> Failure {
+        Failure {
+            at: self.at,
+            step,
+            mismatch,
+            others,
+            transcripts: self.transcripts.iter().map(Transcript::render).collect(),
+            output: self.subject.output_tail(),
+        }
+    }
+}
+
+fn times_taken(possible: &Possible<Binding>, step: Step) -> usize {
+    possible.path.iter().filter(|other| **other == step).count()
+}
+
+/// Of several reasons the first is that of the nearest world.
+fn worst(mut mismatches: Vec<Mismatch>) -> Trouble {
+    if mismatches.is_empty() {
+        return Trouble::Parted("no world is possible".to_string());
+    }
+    let mismatch = mismatches.remove(0);
+    mismatches.dedup();
+    mismatches.retain(|other| *other != mismatch);
+    Trouble::Wrong {
+        mismatch,
+        others: mismatches,
+    }
+}
+
+/// The data set without the key that is only there to be there.
+pub fn without_base(mut data: DataSet) -> DataSet {
+    data.remove(0, BASE_KEY.as_bytes());
+    data
+}
+
+/// Configuration that every case starts with: no PINGs, nothing expires, and no snapshot begins by itself.
+fn start_options(setting: &Setting, primary: Option<std::net::SocketAddr>) -> StartOptions {
+    let directives = [
+        (
+            "--repl-backlog-size",
+            backlog_bytes(setting.backlog_commands).to_string(),
+        ),
+        ("--repl-backlog-ttl", "0".to_string()),
+        ("--repl-ping-replica-period", "3600".to_string()),
+        ("--repl-diskless-sync", "yes".to_string()),
+        ("--repl-diskless-sync-delay", HELD_DELAY_S.to_string()),
+    ];
+    let extra_args = directives
+        .into_iter()
+        .flat_map(|(name, value)| [name.to_string(), value])
+        .collect();
+    StartOptions {
+        program: None,
+        primary,
+        extra_args,
+    }
+}
+
+/// The processes a subject has started, on Linux; a snapshot's child would otherwise outlive it and write its
+/// file into the disk of the next life.
+fn children_of(process: u32) -> Vec<i32> {
+    let listed = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    listed
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect()
+}
+
+fn kill_orphan(process: i32) {
+    if let Some(process) = rustix::process::Pid::from_raw(process) {
+        // It may have ended meanwhile, which is what is wanted.
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+    }
+}
+
+/// An answer of the control connection that the harness cannot do without.
+pub fn required<T, E: std::error::Error + Send + Sync + 'static>(
+    result: Result<T, E>,
+    doing: &'static str,
+) -> Result<T, Trouble> {
+    result.context(doing).map_err(Trouble::Harness)
+}

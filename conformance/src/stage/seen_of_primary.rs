@@ -1,0 +1,336 @@
+//! What a subject that is the primary shows, compared with what a possible world allows: INFO, the answer to a
+//! request, the snapshot, the stream. Nothing here acts; each function says yes, or what did not agree.
+use std::collections::BTreeMap;
+
+use psync_model::oracle::Possible;
+use psync_model::rulebook::Identity;
+use psync_model::token::Token;
+use psync_model::world::{Id, Link, Node, Offset, PrimaryPhase, Reply, Wire, World};
+
+use super::{PRIMARY, REPLICA, Trouble, required, without_base};
+use crate::binding::Binding;
+use crate::info::{Info, Replication};
+use crate::played::Answer;
+use crate::rdb;
+use crate::verdict::{Check, Mismatch};
+use crate::wire::Command;
+
+/// Each connection announces a port of its own, so that INFO tells them apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ports {
+    /// The last one given out.
+    pub(super) last: u16,
+    /// That of the present connection.
+    pub(super) current: u16,
+    /// That of the older connection the primary may still believe in.
+    pub(super) stale: u16,
+}
+
+/// What a primary shows of itself.
+pub(super) struct Shown {
+    replication: Replication,
+    run_id: Option<String>,
+    saving: bool,
+}
+
+pub(super) fn glance(control: &mut crate::control::Control) -> Result<Shown, Trouble> {
+    let info: Info = required(control.info("all"), "read INFO")?;
+    Ok(Shown {
+        replication: required(info.replication(), "read INFO replication")?,
+        run_id: info.get("run_id").map(str::to_string),
+        saving: info.get("rdb_bgsave_in_progress") == Some("1"),
+    })
+}
+
+pub(super) fn agrees(
+    shown: &Shown,
+    possible: &Possible<Binding>,
+    binding: &mut Binding,
+    ports: Ports,
+    identity: Identity,
+) -> Result<(), Mismatch> {
+    let (own, link) = (possible.world.node(PRIMARY), possible.world.link(REPLICA));
+    replicas_agree(shown, link, binding, possible, ports, identity)?;
+    Mismatch::unless_equal(Check::Snapshot, &own.snapshot.is_some(), &shown.saving)?;
+    if identity == Identity::None {
+        return Ok(());
+    }
+    Mismatch::unless_equal(
+        Check::Backlog,
+        &own.backlog.is_some(),
+        &shown.replication.backlog.active,
+    )?;
+    names_agree(shown, own, binding, identity)?;
+    let came = shown.replication.offset;
+    if own.backlog.is_some()
+        && !came.is_some_and(|byte| binding.bind_byte(own.id, own.offset, byte))
+    {
+        let allowed = binding.byte(own.id, own.offset);
+        return Err(Mismatch::new(
+            Check::Offset,
+            format!("{allowed:?}"),
+            format!("{came:?}"),
+        ));
+    }
+    if let Some(former) = own.secondary {
+        let limit = binding
+            .byte(own.id, former.limit.offset_before())
+            .map(|byte| byte + 1);
+        Mismatch::unless_equal(Check::SecondaryId, &limit, &shown.replication.second_limit)?;
+    }
+    Ok(())
+}
+
+fn names_agree(
+    shown: &Shown,
+    own: &Node,
+    binding: &mut Binding,
+    identity: Identity,
+) -> Result<(), Mismatch> {
+    let name = match identity {
+        Identity::RunId => shown.run_id.as_deref(),
+        _ => shown.replication.id.as_deref(),
+    };
+    let name = name.unwrap_or_default();
+    if own.id == Id::ANONYMOUS {
+        if binding.is_bound(name) {
+            return Err(Mismatch::new(
+                Check::ReplicationId,
+                "a name nobody has heard of",
+                name,
+            ));
+        }
+    } else if !binding.bind_name(own.id, name) {
+        let allowed = binding.name(own.id).unwrap_or("a fresh name").to_string();
+        return Err(Mismatch::new(Check::ReplicationId, allowed, name));
+    }
+    if identity != Identity::ReplicationId {
+        return Ok(());
+    }
+    let nobody = "0".repeat(40);
+    let former = shown.replication.second_id.clone().unwrap_or_default();
+    let allowed = match own.secondary {
+        None => nobody,
+        Some(secondary) => binding.name(secondary.id).unwrap_or_default().to_string(),
+    };
+    Mismatch::unless_equal(Check::SecondaryId, &allowed, &former)
+}
+
+fn replicas_agree(
+    shown: &Shown,
+    link: &Link,
+    binding: &Binding,
+    possible: &Possible<Binding>,
+    ports: Ports,
+    identity: Identity,
+) -> Result<(), Mismatch> {
+    let mut due: BTreeMap<u16, PrimaryPhase> = BTreeMap::new();
+    if link.primary != PrimaryPhase::None {
+        due.insert(ports.current, link.primary);
+    }
+    if let Some(stale) = link.stale {
+        due.insert(ports.stale, stale.phase);
+    }
+    let listed = &shown.replication.replicas;
+    Mismatch::unless_equal(Check::ReplicaState, &due.len(), &listed.len())?;
+    for line in listed {
+        let phase = due.get(&line.port).copied();
+        let fits = phase.is_some_and(|phase| state_fits(phase, &line.state));
+        if !fits {
+            return Err(Mismatch::new(
+                Check::ReplicaState,
+                format!("{phase:?}"),
+                line.state.clone(),
+            ));
+        }
+    }
+    if identity == Identity::None || link.wire != Wire::Whole {
+        return Ok(());
+    }
+    let label = possible.world.node(REPLICA).following;
+    let acknowledged = match (link.acknowledged, label) {
+        (Some(offset), Some(label)) => binding.byte(label.id, offset).unwrap_or_default(),
+        _ => 0,
+    };
+    let current = listed.iter().find(|line| line.port == ports.current);
+    current.map_or(Ok(()), |line| {
+        Mismatch::unless_equal(Check::Acknowledgement, &acknowledged, &line.acknowledged)
+    })
+}
+
+fn state_fits(phase: PrimaryPhase, state: &str) -> bool {
+    match phase {
+        PrimaryPhase::None => false,
+        PrimaryPhase::Waiting | PrimaryPhase::Accumulating => state == "wait_bgsave",
+        PrimaryPhase::Held => state == "online",
+        PrimaryPhase::Online => state == "online" || state == "send_bulk",
+    }
+}
+
+pub(super) fn answer_agrees(
+    came: &Answer,
+    possible: &Possible<Binding>,
+    binding: &mut Binding,
+) -> Result<(), Mismatch> {
+    let due = possible.world.link(REPLICA).reply;
+    let wrong = |check, allowed: String| {
+        Mismatch::new(
+            check,
+            allowed,
+            String::from_utf8_lossy(&came.line()).trim().to_string(),
+        )
+    };
+    match (due, came) {
+        (Some(Reply::Continue(None)), Answer::Continue { .. }) => Ok(()),
+        (Some(Reply::Continue(Some(id))), Answer::Continue { id: Some(name) })
+            if binding.bind_name(id, name) =>
+        {
+            Ok(())
+        }
+        (Some(Reply::Continue(Some(id))), Answer::Continue { .. }) => Err(wrong(
+            Check::AnnouncedId,
+            format!("+CONTINUE {}", binding.name(id).unwrap_or("?")),
+        )),
+        (Some(Reply::FullResync(label)), Answer::FullResync { id, offset }) => {
+            if !binding.bind_name(label.id, id) {
+                return Err(wrong(
+                    Check::AnnouncedId,
+                    binding.name(label.id).unwrap_or("a fresh name").to_string(),
+                ));
+            }
+            if !binding.bind_byte(label.id, label.offset, *offset) {
+                return Err(wrong(
+                    Check::AnnouncedOffset,
+                    format!("{:?}", binding.label_byte(label)),
+                ));
+            }
+            Ok(())
+        }
+        (due, _) => Err(wrong(
+            Check::Answer,
+            due.map_or("no answer yet".to_string(), |reply| format!("{reply:?}")),
+        )),
+    }
+}
+
+pub(super) fn snapshot_agrees(
+    snapshot: &rdb::Snapshot,
+    labelled: bool,
+    possible: &Possible<Binding>,
+    binding: &Binding,
+) -> Result<(), Mismatch> {
+    let Some(payload) = possible.world.link(REPLICA).payload else {
+        return Err(Mismatch::new(
+            Check::Snapshot,
+            "no snapshot yet",
+            "a snapshot",
+        ));
+    };
+    let (due, came) = (
+        without_base(binding.data_set(payload.data)),
+        without_base(snapshot.data.clone()),
+    );
+    if due != came {
+        return Err(Mismatch::new(
+            Check::SnapshotData,
+            format!("{due:?}"),
+            format!("{came:?}"),
+        ));
+    }
+    if !labelled {
+        return Ok(());
+    }
+    let due = (
+        binding.name(payload.label.id).map(str::to_string),
+        binding.label_byte(payload.label),
+    );
+    let came = snapshot.label.as_ref();
+    let came = (
+        came.map(|label| label.id.to_ascii_lowercase()),
+        came.map(|label| label.offset),
+    );
+    Mismatch::unless_equal(Check::SnapshotLabel, &due, &came)
+}
+
+pub(super) fn command_agrees(
+    command: &Command,
+    bytes: i64,
+    possible: &Possible<Binding>,
+    binding: &mut Binding,
+) -> Result<(), Mismatch> {
+    let link = possible.world.link(REPLICA);
+    let due = link.stream.tokens.first();
+    let due = due.ok_or_else(|| Mismatch::new(Check::Stream, "nothing more", command.name()))?;
+    token_agrees(command, due, binding)?;
+    let Some(label) = possible.world.node(REPLICA).following else {
+        return Ok(());
+    };
+    let read = possible.world.node(REPLICA).half.map_or(0, |_| {
+        label
+            .offset
+            .since(boundary(label.offset, &possible.world, label.id))
+    });
+    let start = label.offset.plus(-read);
+    let Some(from) = binding.byte(label.id, start) else {
+        return Ok(());
+    };
+    if binding.bind_byte(label.id, start.plus(due.units()), from + bytes) {
+        return Ok(());
+    }
+    let allowed = format!(
+        "the next boundary at {:?}",
+        binding.byte(label.id, start.plus(due.units()))
+    );
+    Err(Mismatch::new(
+        Check::Offset,
+        allowed,
+        format!("at {}", from + bytes),
+    ))
+}
+
+/// The command boundary at or before an offset.
+fn boundary(offset: Offset, world: &World, id: Id) -> Offset {
+    match world.history(id) {
+        Some(history) if !history.is_boundary(offset) => offset.plus(-1),
+        _ => offset,
+    }
+}
+
+pub(super) fn token_agrees(
+    command: &Command,
+    due: Token,
+    binding: &Binding,
+) -> Result<(), Mismatch> {
+    let shown = || {
+        format!(
+            "{} {}",
+            command.name(),
+            command.arg_text(0).unwrap_or_default()
+        )
+    };
+    match due {
+        Token::Write(write) => {
+            let Some(pair) = binding.write(write) else {
+                return Err(Mismatch::new(
+                    Check::Stream,
+                    format!("write {write}"),
+                    shown(),
+                ));
+            };
+            let same = command.name().eq_ignore_ascii_case("SET")
+                && command.args().first().map(Vec::as_slice) == Some(pair.key.as_bytes())
+                && command.args().get(1) == Some(&pair.value);
+            if same {
+                Ok(())
+            } else {
+                Err(Mismatch::new(
+                    Check::Stream,
+                    format!("SET {} with its value", pair.key),
+                    shown(),
+                ))
+            }
+        }
+        Token::Ping if command.name().eq_ignore_ascii_case("PING") => Ok(()),
+        other => Err(Mismatch::new(Check::Stream, format!("{other:?}"), shown())),
+    }
+}

@@ -1,0 +1,29 @@
+//! A server that is right passes: a sample of the cases of each era and casting, evenly spread.
+use std::sync::atomic::AtomicBool;
+
+use psync_conformance::run::run;
+use psync_conformance::verdict::Verdict;
+use psync_model::casting::Casting;
+use psync_model::rulebook::Era;
+
+use crate::support::{JOBS, embedded, suite};
+
+/// How many cases of each suite are played here; all of them are in the main job.
+const SAMPLE: usize = 8;
+
+#[test]
+fn our_own_server_passes_a_sample_of_every_suite() {
+    for era in [Era::Sync, Era::Psync, Era::Psync2V7] {
+        for casting in Casting::ALL {
+            let mut suite = suite(era, casting);
+            let every = suite.cases.len().div_ceil(SAMPLE);
+            suite.cases = suite.cases.into_iter().step_by(every).collect();
+            let profile = embedded(era, &[], 10_000);
+            let report = run(&suite, &profile, JOBS, &AtomicBool::new(false), |_| {}).unwrap();
+            assert_eq!(report.outcomes.len(), suite.cases.len());
+            for outcome in &report.outcomes {
+                assert_eq!(outcome.verdict, Verdict::Pass, "{}", outcome.case);
+            }
+        }
+    }
+}

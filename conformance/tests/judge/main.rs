@@ -1,0 +1,11 @@
+//! The judge is judged: servers that are wrong in exactly one way must fail at the check that names it, good ones must
+//! pass, and whoever misuses the program is told so in one sentence.
+// The helpers of tests may unwrap as tests do: a failed unwrap is a failed test.
+#![allow(clippy::unwrap_used)]
+
+mod clean;
+#[cfg(feature = "faults")]
+mod faults;
+mod lies;
+mod misuse;
+mod support;

@@ -1,0 +1,85 @@
+//! What the tests share: the embedded server as a subject, suites derived once, and the built program.
+use std::collections::BTreeMap;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+use psync_conformance::profile::Profile;
+use psync_conformance::run::{self, Suite};
+use psync_conformance::stage::as_replica::played_era;
+use psync_model::case::Case;
+use psync_model::casting::Casting;
+use psync_model::rulebook::Era;
+use psync_model::situation::Target;
+
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_psync-conformance");
+
+/// How many cases are played at a time: they mostly wait.
+pub(crate) const JOBS: usize = 8;
+
+/// The embedded server of an era, with words added to its command.
+pub(crate) fn embedded(era: Era, words: &[&str], observe_ms: u64) -> Profile {
+    let words: Vec<String> = words.iter().map(|word| format!(", \"{word}\"")).collect();
+    let words = words.concat();
+    let text = format!(
+        r#"
+name = "psync"
+era = "{era}"
+command = ["{PROGRAM}", "embedded-server", "--port", "{{port}}", "--dir", "{{dir}}", "--era", "{{era}}"{words}]
+replica_args = ["--replicaof", "{{primary_host}}", "{{primary_port}}"]
+controls = ["config-set", "save", "diskless-sync", "diskless-delay", "key-save-delay", "backlog-ttl", "restart", "kill", "info", "wait"]
+[waits]
+observe_ms = {observe_ms}
+"#
+    );
+    let mut profile = Profile::parse(&text, "test").unwrap();
+    profile.era = played_era(era);
+    profile
+}
+
+/// The cases and targets of an era and a casting; derived once in a process.
+pub(crate) fn suite(era: Era, casting: Casting) -> Suite {
+    type Derived = BTreeMap<(Era, Casting), (Vec<Case>, std::collections::BTreeSet<Target>)>;
+    static DERIVED: OnceLock<Mutex<Derived>> = OnceLock::new();
+    let mut derived = DERIVED.get_or_init(Mutex::default).lock().unwrap();
+    if !derived.contains_key(&(era, casting)) {
+        for suite in run::suites(era, &Casting::ALL).unwrap() {
+            derived.insert((era, suite.casting), (suite.cases, suite.targets));
+        }
+    }
+    let (cases, targets) = derived[&(era, casting)].clone();
+    Suite {
+        era,
+        casting,
+        cases,
+        targets,
+        explored: (0, 0),
+    }
+}
+
+/// Runs the program, with an empty standard input.
+pub(crate) fn program(args: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    Command::new(PROGRAM)
+        .args(args)
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Whether there is a redis-server; in continuous integration there must be one.
+pub(crate) fn has_redis() -> bool {
+    let found = Command::new("redis-server")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    if found.is_err() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "redis-server must be installed where CI is set"
+        );
+        eprintln!("skipped: there is no redis-server on the PATH");
+    }
+    found.is_ok()
+}
