@@ -210,16 +210,27 @@ pub struct Mismatch {
     pub allowed: String,
     /// What came.
     pub came: String,
+    /// How many of the things looked at before did agree: of several possible worlds, the one that agrees the
+    /// furthest says best what is wrong.
+    #[serde(skip)]
+    pub agreed: u8,
 }
 
 impl Mismatch {
-    /// A mismatch.
+    /// A mismatch in the first thing looked at.
     pub fn new(check: Check, allowed: impl Into<String>, came: impl Into<String>) -> Self {
         Self {
             check,
             allowed: allowed.into(),
             came: came.into(),
+            agreed: 0,
         }
+    }
+
+    /// The same mismatch, found after so many things that agreed.
+    #[must_use]
+    pub fn after(self, agreed: u8) -> Self {
+        Self { agreed, ..self }
     }
 
     /// `Ok` if both are the same, else a mismatch that shows them.

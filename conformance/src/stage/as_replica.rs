@@ -5,9 +5,9 @@ use psync_model::world::{NodeId, PrimaryPhase};
 
 use super::holds::Obstacle;
 use super::seen_of_primary::{
-    Ports, agrees, answer_agrees, command_agrees, glance, snapshot_agrees,
+    Ports, agrees, answer_agrees, command_agrees, first_bytes, glance, snapshot_agrees,
 };
-use super::{REPLICA, Stage, Trouble, required};
+use super::{PRIMARY, REPLICA, Stage, Trouble, required};
 use crate::binding::{BASE_KEY, BASE_VALUE, HEAD_BYTES};
 use crate::conn::{ConnError, Deadline};
 use crate::era::Era;
@@ -209,7 +209,23 @@ impl AsReplica {
         }
     }
 
+    /// Lets the subject drop what it keeps only until it has been sent: a server may still be writing to one
+    /// connection when it answers on another. One that never gets there is asked all the same, and judged by
+    /// its answer.
+    pub(super) fn await_trimming(&mut self) {
+        let (own, deadline) = (*self.stage.world().node(PRIMARY), self.stage.deadline());
+        if let Some(due) = first_bytes(&own, self.stage.binding()) {
+            let _ = self.stage.control.wait_replication(
+                "a backlog without what nobody waits for",
+                deadline,
+                // A server that does not say where its backlog begins shows 0 here.
+                |shown| shown.backlog.first_byte == 0 || due.contains(&shown.backlog.first_byte),
+            );
+        }
+    }
+
     fn ask(&mut self, step: Step) -> Result<(), Trouble> {
+        self.await_trimming();
         if self.cut.is_some() && self.stage.world().link(REPLICA).primary != PrimaryPhase::None {
             self.stale = self.cut.take();
             self.ports.stale = self.ports.current;

@@ -423,12 +423,16 @@ fn times_taken(possible: &Possible<Binding>, step: Step) -> usize {
     possible.path.iter().filter(|other| **other == step).count()
 }
 
-/// Of several reasons the first is that of the nearest world.
+/// Of several reasons that of the world that agrees the furthest says what is wrong; among equals the first.
 fn worst(mut mismatches: Vec<Mismatch>) -> Trouble {
-    if mismatches.is_empty() {
+    let furthest = mismatches.iter().map(|mismatch| mismatch.agreed).max();
+    let Some(place) = mismatches
+        .iter()
+        .position(|mismatch| Some(mismatch.agreed) == furthest)
+    else {
         return Trouble::Parted("no world is possible".to_string());
-    }
-    let mismatch = mismatches.remove(0);
+    };
+    let mismatch = mismatches.remove(place);
     mismatches.dedup();
     mismatches.retain(|other| *other != mismatch);
     Trouble::Wrong {

@@ -1,6 +1,7 @@
 //! What a subject that is the primary shows, compared with what a possible world allows: INFO, the answer to a
 //! request, the snapshot, the stream. Nothing here acts; each function says yes, or what did not agree.
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use psync_model::oracle::Possible;
 use psync_model::rulebook::Identity;
@@ -8,7 +9,7 @@ use psync_model::token::Token;
 use psync_model::world::{Id, Link, Node, Offset, PrimaryPhase, Reply, Wire, World};
 
 use super::{PRIMARY, REPLICA, Trouble, required, without_base};
-use crate::binding::Binding;
+use crate::binding::{Binding, COMMAND_BYTES};
 use crate::info::{Info, Replication};
 use crate::played::Answer;
 use crate::rdb;
@@ -50,17 +51,23 @@ pub(super) fn agrees(
     identity: Identity,
 ) -> Result<(), Mismatch> {
     let (own, link) = (possible.world.node(PRIMARY), possible.world.link(REPLICA));
-    replicas_agree(shown, link, binding, possible, ports, identity)?;
-    Mismatch::unless_equal(Check::Snapshot, &own.snapshot.is_some(), &shown.saving)?;
+    replicas_listed(shown, link)?;
+    states_agree(shown, link, ports, identity).map_err(|wrong| wrong.after(1))?;
+    acknowledgement_agrees(shown, possible, binding, ports, identity)
+        .map_err(|wrong| wrong.after(2))?;
+    Mismatch::unless_equal(Check::Snapshot, &own.snapshot.is_some(), &shown.saving)
+        .map_err(|wrong| wrong.after(3))?;
     if identity == Identity::None {
         return Ok(());
     }
-    Mismatch::unless_equal(
-        Check::Backlog,
-        &own.backlog.is_some(),
-        &shown.replication.backlog.active,
-    )?;
-    names_agree(shown, own, binding, identity)?;
+    let active = shown.replication.backlog.active;
+    Mismatch::unless_equal(Check::Backlog, &own.backlog.is_some(), &active)
+        .map_err(|wrong| wrong.after(4))?;
+    names_agree(shown, own, binding, identity).map_err(|wrong| wrong.after(5))?;
+    offsets_agree(shown, own, binding).map_err(|wrong| wrong.after(6))
+}
+
+fn offsets_agree(shown: &Shown, own: &Node, binding: &mut Binding) -> Result<(), Mismatch> {
     let came = shown.replication.offset;
     if own.backlog.is_some()
         && !came.is_some_and(|byte| binding.bind_byte(own.id, own.offset, byte))
@@ -72,13 +79,20 @@ pub(super) fn agrees(
             format!("{came:?}"),
         ));
     }
-    if let Some(former) = own.secondary {
-        let limit = binding
-            .byte(own.id, former.limit.offset_before())
-            .map(|byte| byte + 1);
-        Mismatch::unless_equal(Check::SecondaryId, &limit, &shown.replication.second_limit)?;
-    }
-    Ok(())
+    let Some(former) = own.secondary else {
+        return Ok(());
+    };
+    let limit = binding
+        .byte(own.id, former.limit.offset_before())
+        .map(|byte| byte + 1);
+    Mismatch::unless_equal(Check::SecondaryId, &limit, &shown.replication.second_limit)
+}
+
+/// Where the backlog of a primary may begin: inside the last command that has gone, or just behind it. The model
+/// counts whole commands, and a backlog has room for less than one beside them (`PROTOCOL §3.6`).
+pub(super) fn first_bytes(own: &Node, binding: &Binding) -> Option<RangeInclusive<i64>> {
+    let before = binding.byte(own.id, own.backlog?.first.offset_before())?;
+    Some(before + 2 - COMMAND_BYTES as i64..=before + 1)
 }
 
 fn names_agree(
@@ -116,34 +130,58 @@ fn names_agree(
     Mismatch::unless_equal(Check::SecondaryId, &allowed, &former)
 }
 
-fn replicas_agree(
+/// What the primary should think of each connection it knows, by the port that connection announced.
+fn phases(link: &Link, ports: Ports) -> BTreeMap<u16, PrimaryPhase> {
+    let current = (link.primary != PrimaryPhase::None).then_some((ports.current, link.primary));
+    let stale = link.stale.map(|stale| (ports.stale, stale.phase));
+    current.into_iter().chain(stale).collect()
+}
+
+fn replicas_listed(shown: &Shown, link: &Link) -> Result<(), Mismatch> {
+    let current = usize::from(link.primary != PrimaryPhase::None);
+    let due = current + usize::from(link.stale.is_some());
+    let count = |replicas| format!("{replicas} replicas");
+    Mismatch::unless_equal(
+        Check::ReplicaState,
+        &count(due),
+        &count(shown.replication.replicas.len()),
+    )
+}
+
+fn states_agree(
     shown: &Shown,
     link: &Link,
-    binding: &Binding,
-    possible: &Possible<Binding>,
     ports: Ports,
     identity: Identity,
 ) -> Result<(), Mismatch> {
-    let mut due: BTreeMap<u16, PrimaryPhase> = BTreeMap::new();
-    if link.primary != PrimaryPhase::None {
-        due.insert(ports.current, link.primary);
-    }
-    if let Some(stale) = link.stale {
-        due.insert(ports.stale, stale.phase);
-    }
-    let listed = &shown.replication.replicas;
-    Mismatch::unless_equal(Check::ReplicaState, &due.len(), &listed.len())?;
-    for line in listed {
+    let due = phases(link, ports);
+    for line in &shown.replication.replicas {
         let phase = due.get(&line.port).copied();
-        let fits = phase.is_some_and(|phase| state_fits(phase, &line.state));
-        if !fits {
-            return Err(Mismatch::new(
-                Check::ReplicaState,
-                format!("{phase:?}"),
-                line.state.clone(),
-            ));
+        if phase.is_some_and(|phase| state_fits(phase, &line.state)) {
+            continue;
         }
+        let decided = identity != Identity::None && line.port == ports.current;
+        let check = match phase {
+            // Who was just continued is online at once; who was not waits until a snapshot may start.
+            Some(PrimaryPhase::Online) if decided && line.state == "wait_bgsave" => Check::Answer,
+            Some(PrimaryPhase::Waiting) if decided && line.state == "online" => Check::Answer,
+            Some(PrimaryPhase::Accumulating) if decided && shown.saving => Check::Answer,
+            _ => Check::ReplicaState,
+        };
+        let allowed = phase.map_or_else(|| "not listed".to_string(), |phase| format!("{phase:?}"));
+        return Err(Mismatch::new(check, allowed, line.state.clone()));
     }
+    Ok(())
+}
+
+fn acknowledgement_agrees(
+    shown: &Shown,
+    possible: &Possible<Binding>,
+    binding: &Binding,
+    ports: Ports,
+    identity: Identity,
+) -> Result<(), Mismatch> {
+    let link = possible.world.link(REPLICA);
     if identity == Identity::None || link.wire != Wire::Whole {
         return Ok(());
     }
@@ -152,7 +190,8 @@ fn replicas_agree(
         (Some(offset), Some(label)) => binding.byte(label.id, offset).unwrap_or_default(),
         _ => 0,
     };
-    let current = listed.iter().find(|line| line.port == ports.current);
+    let mut listed = shown.replication.replicas.iter();
+    let current = listed.find(|line| line.port == ports.current);
     current.map_or(Ok(()), |line| {
         Mismatch::unless_equal(Check::Acknowledgement, &acknowledged, &line.acknowledged)
     })

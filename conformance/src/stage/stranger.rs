@@ -21,6 +21,7 @@ impl AsReplica {
         node: NodeId,
         question: Question,
     ) -> Result<(), Trouble> {
+        self.await_trimming();
         let world = *self.stage.world();
         let (id, next_byte) = self.stranger_request(&world, node, question)?;
         let mut stranger = self.connect(format!("stranger, {step}"), u16::MAX)?;

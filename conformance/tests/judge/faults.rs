@@ -56,17 +56,6 @@ const EXPECTED: &[(&str, &[Check])] = &[
     ),
 ];
 
-/// Faults of the decision about a request that INFO gives away before the answer is read: the judge then names the
-/// replica's state, which is true and says less than [`Check::Answer`] would. None may be added here; each should go.
-const SHOWN_BY_INFO_FIRST: &[&str] = &[
-    "backlog-upper-bound-exclusive",
-    "backlog-upper-bound-by-size",
-    "backlog-lower-bound-ignored",
-    "replication-id-not-checked",
-    "secondary-limit-one-short",
-    "secondary-limit-ignored",
-];
-
 /// The first case that a server with this fault fails, and how.
 fn first_failure(fault: &Fault) -> Option<(String, Box<Failure>)> {
     let era = fault.home();
@@ -107,8 +96,7 @@ fn every_fault_fails_at_a_check_that_names_the_broken_rule() {
         );
         let expected = EXPECTED.iter().find(|(name, _)| *name == fault.name);
         let fits = expected.is_some_and(|(_, checks)| checks.contains(&check));
-        let by_info = check == Check::ReplicaState && SHOWN_BY_INFO_FIRST.contains(&fault.name);
-        if !fits && !by_info {
+        if !fits {
             unfit.push(fault.name);
         }
     }
