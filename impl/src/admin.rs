@@ -94,7 +94,7 @@ impl Server {
                 .map_or(Reply::NullBulk, |client| Reply::Bulk(client.name.clone())),
             b"setname" if args.len() == 3 => {
                 if let Some(client) = self.clients.get_mut(&id) {
-                    client.name = crate::keyspace::keep(&args[2]);
+                    client.name = Bytes::copy_from_slice(&args[2]);
                 }
                 Reply::OK
             }
@@ -200,7 +200,7 @@ impl Server {
     pub(crate) fn debug_command(&mut self, args: &[Bytes]) -> Reply {
         match args[1].to_ascii_lowercase().as_slice() {
             b"sleep" if args.len() == 3 => self.debug_sleep(&args[2]),
-            b"digest" => Reply::Bulk(Bytes::from(format!("{:040x}", self.keyspace.digest()))),
+            b"digest" => Reply::Bulk(Bytes::from(self.keyspace.digest().to_string())),
             b"set-active-expire" if args.len() == 3 => {
                 self.active_expire = args[2].as_ref() != b"0";
                 Reply::OK

@@ -10,16 +10,26 @@
 
 use bytes::Bytes;
 
-use crate::keyspace::{Entry, Keyspace, Value};
+use crate::keyspace::{Blob, Collection, EncodingLimits, Entry, Keyspace, Value};
 use crate::resp::Reply;
 
 mod connection;
 mod error;
 mod expiry;
+mod hashes;
 mod keys;
+mod list_moves;
+mod lists;
 mod numbers;
+mod parse;
 mod ranges;
+mod scans;
 mod set;
+mod set_algebra;
+mod sets;
+mod sorted_algebra;
+mod sorted_ranges;
+mod sorted_sets;
 mod strings;
 mod table;
 
@@ -44,10 +54,14 @@ pub struct Context {
     pub now_ms: u64,
     /// On whose behalf.
     pub origin: Origin,
-    /// Any number, different each time; only `RANDOMKEY` uses it.
+    /// Any number, different each time; for commands that choose at random.
     pub seed: u64,
     /// Longest string in bytes (`proto-max-bulk-len`).
     pub longest_string_bytes: usize,
+    /// What `OBJECT ENCODING` goes by.
+    pub encoding_limits: EncodingLimits,
+    /// Whether somebody wants to know which keys were changed.
+    pub tracked: bool,
 }
 
 impl Context {
@@ -71,6 +85,30 @@ pub struct Outcome {
     pub reply: Reply,
     /// What to propagate, in order.
     pub effects: Vec<Effect>,
+    /// What was changed, in order, if the context asked for it.
+    pub changes: Vec<Change>,
+    /// What the command would wait for: then the reply is the one for when it waited in vain, or may not wait.
+    pub wait: Option<Wait>,
+}
+
+/// Something that a command changed, for those who watch it or wait for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A key of a database.
+    Key(usize, Bytes),
+    /// All keys of a database: it was emptied or exchanged.
+    Database(usize),
+}
+
+/// What a blocking command waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// One of these keys.
+    pub keys: Vec<Bytes>,
+    /// Holding a value of this type, as `TYPE` names it.
+    pub type_name: &'static str,
+    /// Not longer than so many milliseconds, if there is a limit.
+    pub timeout_ms: Option<u64>,
 }
 
 /// The specification of a command if its name and number of arguments are right; what a transaction checks when it
@@ -95,12 +133,36 @@ pub fn execute(
     args: &[Bytes],
     context: &Context,
 ) -> Outcome {
+    run(keyspace, database, args, context, None)
+}
+
+/// Runs a command again that waited, now that there is something under one of its keys; it looks at no other.
+pub fn execute_for_key(
+    keyspace: &mut Keyspace,
+    database: &mut usize,
+    args: &[Bytes],
+    context: &Context,
+    key: &Bytes,
+) -> Outcome {
+    run(keyspace, database, args, context, Some(key))
+}
+
+fn run(
+    keyspace: &mut Keyspace,
+    database: &mut usize,
+    args: &[Bytes],
+    context: &Context,
+    only_key: Option<&Bytes>,
+) -> Outcome {
     let mut call = Call {
         keyspace,
         selected: database,
         args,
         context,
+        only_key,
         effects: Vec::new(),
+        changes: Vec::new(),
+        wait: None,
     };
     let handler = check(args).and_then(|spec| {
         spec.handler
@@ -113,17 +175,25 @@ pub fn execute(
     Outcome {
         reply,
         effects: call.effects,
+        changes: call.changes,
+        wait: call.wait,
     }
 }
 
-/// Deletes expired keys of all databases, at most `limit`, and says what to propagate. For primaries only.
-pub fn expire_step(keyspace: &mut Keyspace, now_ms: u64, limit: usize) -> Vec<Effect> {
-    let expired = keyspace.expire_step(now_ms, limit);
+/// Deletes expired keys of all databases, at most `limit`, beginning with the database `first`, and says what to
+/// propagate. For primaries only.
+pub fn expire_step(
+    keyspace: &mut Keyspace,
+    now_ms: u64,
+    limit: usize,
+    first: usize,
+) -> Vec<Effect> {
+    let expired = keyspace.expire_step(now_ms, limit, first);
     expired
         .into_iter()
         .map(|(database, key)| Effect {
             database,
-            args: deletion(key),
+            args: deletion(key.to_bytes()),
         })
         .collect()
 }
@@ -141,7 +211,10 @@ pub(crate) struct Call<'a> {
     selected: &'a mut usize,
     args: &'a [Bytes],
     context: &'a Context,
+    only_key: Option<&'a Bytes>,
     effects: Vec<Effect>,
+    changes: Vec<Change>,
+    wait: Option<Wait>,
 }
 
 impl<'a> Call<'a> {
@@ -161,6 +234,7 @@ impl<'a> Call<'a> {
         match self.context.origin {
             Origin::ClientOfPrimary if expired => {
                 self.keyspace.remove(database, key);
+                self.changed_in(database, key);
                 self.effects.push(Effect {
                     database,
                     args: deletion(key.clone()),
@@ -173,10 +247,81 @@ impl<'a> Call<'a> {
     }
 
     /// The string under a key.
-    fn string(&mut self, key: &Bytes) -> Option<Bytes> {
-        self.entry(key).map(|entry| match &entry.value {
-            Value::String(bytes) => bytes.clone(),
-        })
+    fn string(&mut self, key: &Bytes) -> Result<Option<Blob>, CommandError> {
+        match self.entry(key).map(|entry| &entry.value) {
+            None => Ok(None),
+            Some(Value::String(bytes)) => Ok(Some(bytes.clone())),
+            Some(_) => Err(CommandError::WrongType),
+        }
+    }
+
+    /// The collection under a key, shared: it stays as it is whatever becomes of the key.
+    fn collection<T: Collection + Clone>(
+        &mut self,
+        key: &Bytes,
+    ) -> Result<Option<T>, CommandError> {
+        match self.entry(key).map(|entry| &entry.value) {
+            None => Ok(None),
+            Some(value) => T::of(value)
+                .cloned()
+                .map(Some)
+                .ok_or(CommandError::WrongType),
+        }
+    }
+
+    /// Changes the collection under a key, if there is one, and deletes the key if nothing is left in it.
+    fn edit<T: Collection, R>(
+        &mut self,
+        key: &Bytes,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<Option<R>, CommandError> {
+        if !self.exists(key) {
+            return Ok(None);
+        }
+        let Some(value) = self.keyspace.get_mut(*self.selected, key) else {
+            return Ok(None);
+        };
+        let result = change(T::of_mut(value).ok_or(CommandError::WrongType)?);
+        if value.is_empty_collection() {
+            self.keyspace.remove(*self.selected, key);
+        }
+        self.changed(key);
+        Ok(Some(result))
+    }
+
+    /// Changes the collection under a key, which is created empty if there is none.
+    fn edit_or_create<T: Collection, R>(
+        &mut self,
+        key: &Bytes,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, CommandError> {
+        if self.exists(key) {
+            let edited = self.edit(key, change)?;
+            return edited.ok_or(CommandError::NoSuchKey);
+        }
+        let mut collection = T::default();
+        let result = change(&mut collection);
+        self.put(key, collection.into_value());
+        Ok(result)
+    }
+
+    /// Changes the string under a key in place, or an empty one that is then stored.
+    fn edit_string<R>(
+        &mut self,
+        key: &Bytes,
+        change: impl FnOnce(&mut Vec<u8>) -> R,
+    ) -> Result<R, CommandError> {
+        if self.exists(key) {
+            self.changed(key);
+            return match self.keyspace.get_mut(*self.selected, key) {
+                Some(Value::String(bytes)) => Ok(change(bytes.edit())),
+                _ => Err(CommandError::WrongType),
+            };
+        }
+        let mut bytes = Vec::new();
+        let result = change(&mut bytes);
+        self.store(key, bytes.into(), None);
+        Ok(result)
     }
 
     fn exists(&mut self, key: &Bytes) -> bool {
@@ -184,40 +329,64 @@ impl<'a> Call<'a> {
     }
 
     fn deadline(&mut self, key: &Bytes) -> Option<u64> {
-        self.entry(key).and_then(|entry| entry.expires_at_ms)
+        self.entry(key).and_then(Entry::expires_at_ms)
     }
 
     /// Stores a string under a key, with a deadline of its own.
-    fn store(&mut self, key: &Bytes, value: Bytes, expires_at_ms: Option<u64>) {
-        let entry = Entry {
-            expires_at_ms,
-            ..Entry::string(value)
-        };
-        self.keyspace.insert(*self.selected, key, entry);
+    fn store(&mut self, key: &Bytes, value: Blob, expires_at_ms: Option<u64>) {
+        let entry = Entry::string(value).expiring(expires_at_ms);
+        self.put_entry(*self.selected, key, entry);
     }
 
     /// Stores a string under a key and leaves its deadline as it is.
-    fn replace(&mut self, key: &Bytes, value: Bytes) {
+    fn replace(&mut self, key: &Bytes, value: Blob) {
         let deadline = self.deadline(key);
         self.store(key, value, deadline);
     }
 
-    /// Gives a key another deadline, or none.
-    fn set_deadline(&mut self, key: &Bytes, expires_at_ms: Option<u64>) {
-        if let Some(entry) = self.keyspace.get(*self.selected, key).cloned() {
-            self.keyspace.insert(
-                *self.selected,
-                key,
-                Entry {
-                    expires_at_ms,
-                    ..entry
-                },
-            );
+    /// Stores a value under a key, without a deadline; of an empty collection only the absence.
+    fn put(&mut self, key: &Bytes, value: Value) {
+        if value.is_empty_collection() {
+            self.remove(key);
+        } else {
+            self.put_entry(*self.selected, key, Entry::new(value));
         }
     }
 
+    fn put_entry(&mut self, database: usize, key: &Bytes, entry: Entry) {
+        self.keyspace.insert(database, key, entry);
+        self.changed_in(database, key);
+    }
+
+    /// Gives a key another deadline, or none.
+    fn set_deadline(&mut self, key: &Bytes, expires_at_ms: Option<u64>) {
+        self.keyspace
+            .set_deadline(*self.selected, key, expires_at_ms);
+        self.changed(key);
+    }
+
     fn remove(&mut self, key: &Bytes) -> bool {
-        self.keyspace.remove(*self.selected, key).is_some()
+        let removed = self.keyspace.remove(*self.selected, key).is_some();
+        if removed {
+            self.changed(key);
+        }
+        removed
+    }
+
+    fn changed(&mut self, key: &Bytes) {
+        self.changed_in(*self.selected, key);
+    }
+
+    fn changed_in(&mut self, database: usize, key: &Bytes) {
+        if self.context.tracked {
+            self.changes.push(Change::Key(database, key.clone()));
+        }
+    }
+
+    fn database_changed(&mut self, database: usize) {
+        if self.context.tracked {
+            self.changes.push(Change::Database(database));
+        }
     }
 
     /// Propagates the command as the client sent it, to the byte.

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::client::{Session, Transaction};
 use crate::commands::{self, CommandSpec, Context, Effect, Flags, Origin};
 use crate::event::ClientId;
+use crate::keyspace::EncodingLimits;
 use crate::resp::{Reply, Request};
 use crate::server::Server;
 
@@ -145,6 +146,8 @@ impl Server {
             origin,
             seed: self.ids.number(),
             longest_string_bytes,
+            encoding_limits: EncodingLimits::default(),
+            tracked: false,
         };
         let outcome = commands::execute(&mut self.keyspace, database, args, &context);
         effects.extend(outcome.effects);

@@ -20,6 +20,7 @@ mod info;
 pub mod keyspace;
 mod link;
 mod link_task;
+mod numbers;
 pub mod offset;
 pub mod options;
 pub mod primary;

@@ -1,17 +1,22 @@
 //! RDB, the file format of snapshots, as bytes: a writer that hands out portions, and a reader.
 //!
-//! The writer claims the lowest version that its content allows, so that the oldest servers can load it: 6 for plain
-//! strings, 7 as soon as there are auxiliary fields (the label of PROTOCOL §2.4). The reader knows versions 1 to 13 and
+//! The writer uses the plain forms of all types and claims the lowest version that its content allows, so that the oldest
+//! servers can load it: 6 for data alone, 7 as soon as there are auxiliary fields (the label of PROTOCOL §2.4). The reader knows versions 1 to 13 and
 //! Valkey's 80, and refuses by name what we cannot hold: half a data set is worse than none. A length in the input never
 //! causes an allocation larger than the input itself, except for a compressed string, whose bound is stated there.
 
+mod dump;
 mod error;
 mod format;
+mod input;
 mod length;
 mod lzf;
+mod packed;
 mod reader;
+mod values;
 mod writer;
 
+pub use dump::{RestoreError, dump, restore};
 pub use error::RdbError;
 pub use reader::{Loaded, read};
 pub use writer::{RdbWriter, write_all};

@@ -3,9 +3,11 @@
 //! The decoder is exactly as strict as Redis: no more, so that real clients work, and no less, so that nobody comes to
 //! rely on our leniency. It counts every byte, because a replica's offset is that count (PROTOCOL §2.5). It never
 //! allocates by an announced length: memory grows only with bytes that have arrived. Arguments are slices of the input
-//! buffer and keep it alive; whoever stores one for long copies it when it is small (see [`crate::keyspace::keep`]).
+//! buffer and keep it alive; whoever stores one for long makes it a [`Blob`], which copies it when it is small.
 
 use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::keyspace::Blob;
 
 mod decoder;
 mod inline;
@@ -23,6 +25,8 @@ pub enum Reply {
     Integer(i64),
     /// A string of any bytes.
     Bulk(Bytes),
+    /// The same, as it is stored.
+    Stored(Blob),
     /// The absent string.
     NullBulk,
     /// The absent array.
@@ -40,6 +44,11 @@ impl Reply {
         value.map_or(Self::NullBulk, Self::Bulk)
     }
 
+    /// A stored string, or the absent string.
+    pub fn stored_or_null(value: Option<Blob>) -> Self {
+        value.map_or(Self::NullBulk, Self::Stored)
+    }
+
     /// Appends the reply to a buffer.
     pub fn encode_into(&self, out: &mut BytesMut) {
         match self {
@@ -47,6 +56,7 @@ impl Reply {
             Self::Error(text) => put_line(out, b'-', text.replace(['\r', '\n'], " ").as_bytes()),
             Self::Integer(number) => put_line(out, b':', number.to_string().as_bytes()),
             Self::Bulk(bytes) => put_bulk(out, bytes),
+            Self::Stored(blob) => put_bulk(out, blob),
             Self::NullBulk => out.put_slice(b"$-1\r\n"),
             Self::NullArray => out.put_slice(b"*-1\r\n"),
             Self::Array(items) => {

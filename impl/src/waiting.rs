@@ -6,6 +6,7 @@ use crate::client::{Blocked, Client};
 use crate::commands;
 use crate::dispatch::Answer;
 use crate::event::{Action, ClientId, Framing, JobId};
+use crate::keyspace::DATABASES;
 use crate::offset::ReplOffset;
 use crate::primary::{Feed, Purpose};
 use crate::resp::{Reply, parse_integer};
@@ -16,7 +17,7 @@ use crate::stream;
 const EXPIRY_PERIOD_MS: u64 = 100;
 
 /// Most keys removed in one look, so that clients do not wait for it.
-const EXPIRED_AT_ONCE: usize = 1_000;
+const EXPIRED_AT_ONCE: usize = 10_000;
 
 /// Wait before a snapshot of a save point is tried again after a failure.
 const SAVE_RETRY_MS: u64 = 5_000;
@@ -205,7 +206,10 @@ impl Server {
             return;
         }
         self.next_expiry_ms = now_ms + EXPIRY_PERIOD_MS;
-        for effect in commands::expire_step(&mut self.keyspace, now_ms, EXPIRED_AT_ONCE) {
+        // Each look begins with another database, so that none waits behind a busier one.
+        let first = (now_ms / EXPIRY_PERIOD_MS) as usize % DATABASES;
+        let expired = commands::expire_step(&mut self.keyspace, now_ms, EXPIRED_AT_ONCE, first);
+        for effect in expired {
             self.propagate(&[effect]);
         }
     }

@@ -16,7 +16,7 @@ const C: &str = "cccccccccccccccccccccccccccccccccccccccc";
 /// A snapshot that holds the key `old`.
 fn snapshot() -> Vec<u8> {
     let mut keyspace = Keyspace::new();
-    keyspace.insert(0, &"old".into(), Entry::string("data".into()));
+    keyspace.insert(0, b"old", Entry::string("data"));
     write_all(keyspace.snapshot(), None).to_vec()
 }
 
@@ -226,7 +226,7 @@ fn a_node_told_by_command_offers_its_own_history_and_one_told_at_the_start_does_
 #[test]
 fn a_replica_restarts_from_its_label() {
     let mut keyspace = Keyspace::new();
-    keyspace.insert(3, &"k".into(), Entry::string("v".into()));
+    keyspace.insert(3, b"k", Entry::string("v"));
     let fields = ReplicationFields {
         stream_db: 3,
         id: [b'a'; 40],

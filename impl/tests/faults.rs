@@ -139,7 +139,7 @@ fn as_replica(rules: Rulebook) -> String {
     world.pass(50);
     let mut heard = world.played_question(node);
     let mut keyspace = Keyspace::new();
-    keyspace.insert(0, &"old".into(), Entry::string("data".into()));
+    keyspace.insert(0, b"old", Entry::string("data"));
     let payload = write_all(keyspace.snapshot(), None);
     let framed = [format!("${}\r\n", payload.len()).as_bytes(), &payload].concat();
     world.played_say(node, format!("+FULLRESYNC {A} 1000\r\n"));

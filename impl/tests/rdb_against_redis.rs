@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use psync_server::keyspace::{Entry, Keyspace};
+use psync_server::keyspace::{Entry, Keyspace, Value};
 use psync_server::rdb::{self, ReplicationFields};
 use psync_server::resp::encode_command;
 
@@ -136,11 +136,8 @@ fn redis_is_there() -> bool {
 fn sample() -> Keyspace {
     let mut keyspace = Keyspace::new();
     let mut put = |database, key: &str, value: Vec<u8>, expires_at_ms| {
-        let entry = Entry {
-            expires_at_ms,
-            ..Entry::string(Bytes::from(value))
-        };
-        keyspace.insert(database, &Bytes::from(key.to_owned()), entry);
+        let entry = Entry::string(value).expiring(expires_at_ms);
+        keyspace.insert(database, key.as_bytes(), entry);
     };
     for number in [
         0,
@@ -182,11 +179,12 @@ fn sample() -> Keyspace {
     keyspace
 }
 
-fn each_entry(mut visit: impl FnMut(usize, &Bytes, &Bytes, Option<u64>)) {
+fn each_entry(mut visit: impl FnMut(usize, &[u8], &[u8], Option<u64>)) {
     for database in [0, 9] {
         for (key, entry) in sample().iter(database) {
-            let psync_server::keyspace::Value::String(value) = &entry.value;
-            visit(database, key, value, entry.expires_at_ms);
+            if let Value::String(value) = &entry.value {
+                visit(database, key, value, entry.expires_at_ms());
+            }
         }
     }
 }
@@ -220,17 +218,20 @@ fn we_read_what_redis_writes() {
     );
 
     redis.expect_line(&[b"SELECT", b"3"], "+OK");
-    redis.expect_line(&[b"RPUSH", b"numbers", b"1"], ":1");
+    redis.expect_line(
+        &[b"XGROUP", b"CREATE", b"events", b"g", b"$", b"MKSTREAM"],
+        "+OK",
+    );
     redis.expect_line(&[b"SAVE"], "+OK");
     let refused = rdb::read(&Bytes::from(
         std::fs::read(folder.path().join("dump.rdb")).unwrap(),
     ));
-    let key = Bytes::from_static(b"numbers");
+    let key = Bytes::from_static(b"events");
     assert_eq!(
         refused,
         Err(rdb::RdbError::UnsupportedType {
             key,
-            type_name: "list"
+            type_name: "stream"
         })
     );
 }

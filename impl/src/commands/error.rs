@@ -28,6 +28,21 @@ pub enum CommandError {
         /// The command, in lower case.
         name: &'static str,
     },
+    /// The key holds a value of another type.
+    #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+    WrongType,
+    /// An argument that this command cannot take, in Redis's words for it.
+    #[error("ERR {0}")]
+    Refused(&'static str),
+    /// A number of keys that is not positive, where the error names the command.
+    #[error("ERR at least 1 input key is needed for '{name}' command")]
+    NoInputKeys {
+        /// The command, in lower case.
+        name: &'static str,
+    },
+    /// An argument that had to be a floating-point number.
+    #[error("ERR value is not a valid float")]
+    NotFloat,
     /// Options that do not exist or exclude each other.
     #[error("ERR syntax error")]
     Syntax,

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::set::Unit;
-use super::{Call, CommandError, Origin, Reply, deletion};
+use super::{Call, CommandError, Entry, Origin, Reply, deletion};
 use crate::resp::parse_integer;
 
 pub(super) fn expire(call: &mut Call<'_>) -> Result<Reply, CommandError> {
@@ -78,7 +78,7 @@ fn generic(call: &mut Call<'_>, unit: Unit, name: &'static str) -> Result<Reply,
     let wanted = unit
         .to_unix_ms(amount, call.context.now_ms)
         .ok_or(CommandError::InvalidExpire { name })?;
-    let Some(current) = call.entry(key).map(|entry| entry.expires_at_ms) else {
+    let Some(current) = call.entry(key).map(Entry::expires_at_ms) else {
         return Ok(Reply::Integer(0));
     };
     if !conditions.allow(current, wanted) {
@@ -157,7 +157,7 @@ fn tell(call: &mut Call<'_>, compute: fn(u64, u64) -> u64) -> Reply {
     Reply::Integer(match call.entry(call.arg(1)) {
         None => -2,
         Some(entry) => entry
-            .expires_at_ms
+            .expires_at_ms()
             .map_or(-1, |deadline| compute(deadline, now_ms) as i64),
     })
 }

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 
 use super::connection::database;
+use super::parse::integer;
 use super::{Call, CommandError, Entry, Origin, Reply};
-use crate::keyspace::glob;
+use crate::keyspace::{Blob, DATABASES, glob};
 use crate::resp::parse_integer;
 
 /// Keys that a `SCAN` visits when it is not told how many.
-const DEFAULT_SCAN_COUNT: i64 = 10;
+const DEFAULT_SCAN_COUNT: usize = 10;
 
 /// `DEL` and `UNLINK`: here memory is freed in either case when its last reader is done.
 pub(super) fn del(call: &mut Call<'_>) -> Result<Reply, CommandError> {
@@ -39,9 +40,8 @@ pub(super) fn keys(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let pattern = call.arg(1);
     let all = call.keyspace.iter(*call.selected);
     let matching: Vec<Bytes> = all
-        .map(|(key, _)| key)
-        .filter(|key| glob::matches(pattern, key))
-        .cloned()
+        .filter(|(key, _)| glob::matches(pattern, key))
+        .map(|(key, _)| key.to_bytes())
         .collect();
     Ok(Reply::Array(
         matching
@@ -52,22 +52,17 @@ pub(super) fn keys(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     ))
 }
 
-/// What a `SCAN` was asked for.
-struct ScanOptions<'a> {
-    pattern: &'a [u8],
-    type_name: Option<&'a Bytes>,
-    count: i64,
+/// What a command of the `SCAN` family was asked for.
+pub(super) struct ScanOptions<'a> {
+    pub(super) pattern: &'a [u8],
+    pub(super) type_name: Option<&'a Bytes>,
+    pub(super) count: usize,
 }
 
 pub(super) fn scan(call: &mut Call<'_>) -> Result<Reply, CommandError> {
-    let text = std::str::from_utf8(call.arg(1)).ok();
-    let cursor: u64 = text
-        .and_then(|text| text.parse().ok())
-        .ok_or(CommandError::InvalidCursor)?;
-    let options = scan_options(&call.args[2..])?;
-    let (next, keys) = call
-        .keyspace
-        .scan(*call.selected, cursor, options.count as usize);
+    let cursor = cursor(call.arg(1))?;
+    let options = scan_options(&call.args[2..], true)?;
+    let (next, keys) = call.keyspace.scan(*call.selected, cursor, options.count);
     let wanted = |entry: &Entry| {
         options
             .type_name
@@ -75,7 +70,8 @@ pub(super) fn scan(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     };
     let found = keys
         .into_iter()
-        .filter(|key| glob::matches(options.pattern, key));
+        .filter(|key| glob::matches(options.pattern, key))
+        .map(|key| key.to_bytes());
     let found = found
         .filter(|key| call.entry(key).is_some_and(wanted))
         .map(Reply::Bulk)
@@ -86,7 +82,14 @@ pub(super) fn scan(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     ]))
 }
 
-fn scan_options(args: &[Bytes]) -> Result<ScanOptions<'_>, CommandError> {
+pub(super) fn cursor(text: &[u8]) -> Result<u64, CommandError> {
+    let text = std::str::from_utf8(text).ok();
+    text.and_then(|text| text.parse().ok())
+        .ok_or(CommandError::InvalidCursor)
+}
+
+/// The options of a scan; only that of keys knows types.
+pub(super) fn scan_options(args: &[Bytes], typed: bool) -> Result<ScanOptions<'_>, CommandError> {
     let mut options = ScanOptions {
         pattern: b"*",
         type_name: None,
@@ -96,12 +99,19 @@ fn scan_options(args: &[Bytes]) -> Result<ScanOptions<'_>, CommandError> {
     for [name, value] in pairs {
         match &name.to_ascii_uppercase()[..] {
             b"MATCH" => options.pattern = value,
-            b"TYPE" => options.type_name = Some(value),
-            b"COUNT" => options.count = parse_integer(value).ok_or(CommandError::NotInteger)?,
+            b"TYPE" if typed => options.type_name = Some(value),
+            b"COUNT" => {
+                let count = usize::try_from(integer(value)?).unwrap_or(0);
+                options.count = if count == 0 {
+                    return Err(CommandError::Syntax);
+                } else {
+                    count
+                };
+            }
             _ => return Err(CommandError::Syntax),
         }
     }
-    if rest.is_empty() && options.count >= 1 {
+    if rest.is_empty() {
         Ok(options)
     } else {
         Err(CommandError::Syntax)
@@ -113,7 +123,7 @@ pub(super) fn randomkey(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     const TURNS: u64 = 100;
     for turn in 0..TURNS {
         let seed = call.context.seed.wrapping_mul(2 * turn + 1);
-        let Some(key) = call.keyspace.pick(*call.selected, seed).cloned() else {
+        let Some(key) = call.keyspace.pick(*call.selected, seed).map(Blob::to_bytes) else {
             return Ok(Reply::NullBulk);
         };
         if call.exists(&key) || turn + 1 == TURNS && call.context.origin == Origin::ClientOfReplica
@@ -147,7 +157,7 @@ pub(super) fn renamenx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 
 fn rename_to(call: &mut Call<'_>, from: &Bytes, to: &Bytes, entry: Entry) {
     call.remove(from);
-    call.keyspace.insert(*call.selected, to, entry);
+    call.put_entry(*call.selected, to, entry);
     call.propagate_verbatim();
 }
 
@@ -163,7 +173,7 @@ pub(super) fn copy(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     if call.entry_in(target, to).is_some() && !replace {
         return Ok(Reply::Integer(0));
     }
-    call.keyspace.insert(target, to, entry);
+    call.put_entry(target, to, entry);
     call.propagate_verbatim();
     Ok(Reply::Integer(1))
 }
@@ -194,6 +204,7 @@ pub(super) fn dbsize(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 pub(super) fn flushall(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     check_flush_mode(call)?;
     call.keyspace.flush_all();
+    (0..DATABASES).for_each(|database| call.database_changed(database));
     // Propagated even if there was nothing: a replica may hold what we do not know of.
     call.propagate_verbatim();
     Ok(Reply::OK)
@@ -202,6 +213,7 @@ pub(super) fn flushall(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 pub(super) fn flushdb(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     check_flush_mode(call)?;
     call.keyspace.flush(*call.selected);
+    call.database_changed(*call.selected);
     call.propagate_verbatim();
     Ok(Reply::OK)
 }
@@ -219,7 +231,10 @@ fn check_flush_mode(call: &Call<'_>) -> Result<(), CommandError> {
 pub(super) fn swapdb(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let one = parse_integer(call.arg(1)).ok_or(CommandError::FirstDatabase)?;
     let other = parse_integer(call.arg(2)).ok_or(CommandError::SecondDatabase)?;
-    call.keyspace.swap(database(one)?, database(other)?);
+    let (one, other) = (database(one)?, database(other)?);
+    call.keyspace.swap(one, other);
+    call.database_changed(one);
+    call.database_changed(other);
     call.propagate_verbatim();
     Ok(Reply::OK)
 }

@@ -1,8 +1,7 @@
 //! Strings that are numbers: `INCR` and its kin. They are propagated as sent, because a replica computes the same.
 
-use bytes::Bytes;
-
 use super::{Call, CommandError, Reply};
+use crate::keyspace::Blob;
 use crate::resp::parse_integer;
 
 pub(super) fn incr(call: &mut Call<'_>) -> Result<Reply, CommandError> {
@@ -28,12 +27,12 @@ pub(super) fn decrby(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 
 fn add(call: &mut Call<'_>, amount: i64) -> Result<Reply, CommandError> {
     let key = call.arg(1);
-    let current = match call.string(key) {
+    let current = match call.string(key)? {
         Some(text) => parse_integer(&text).ok_or(CommandError::NotInteger)?,
         None => 0,
     };
     let sum = current.checked_add(amount).ok_or(CommandError::Overflow)?;
-    call.replace(key, Bytes::from(sum.to_string()));
+    call.replace(key, Blob::from(sum.to_string()));
     call.propagate_verbatim();
     Ok(Reply::Integer(sum))
 }

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::{Call, CommandError, Reply};
-use crate::keyspace::keep;
+use crate::keyspace::Blob;
 use crate::resp::parse_integer;
 
 /// When to set.
@@ -87,15 +87,16 @@ pub(super) fn positive_deadline(
 pub(super) fn set(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let options = parse_options(call)?;
     let (key, value) = (call.arg(1), call.arg(2));
-    let previous = call.string(key);
+    let previous = if options.get { call.string(key)? } else { None };
+    let exists = call.exists(key);
     let blocked = match options.condition {
         Condition::Always => false,
-        Condition::IfAbsent => previous.is_some(),
-        Condition::IfPresent => previous.is_none(),
+        Condition::IfAbsent => exists,
+        Condition::IfPresent => !exists,
     };
     let done = if blocked { Reply::NullBulk } else { Reply::OK };
     let reply = if options.get {
-        Reply::bulk_or_null(previous)
+        Reply::stored_or_null(previous)
     } else {
         done
     };
@@ -104,8 +105,8 @@ pub(super) fn set(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     }
     match options.deadline {
         Deadline::At(deadline) => store_until(call, key, value, deadline),
-        Deadline::Keep => call.replace(key, keep(value)),
-        Deadline::None => call.store(key, keep(value), None),
+        Deadline::Keep => call.replace(key, Blob::from(value)),
+        Deadline::None => call.store(key, Blob::from(value), None),
     }
     if !matches!(options.deadline, Deadline::At(_)) {
         propagate_without_get(call);
@@ -150,7 +151,7 @@ fn parse_options(call: &Call<'_>) -> Result<Options, CommandError> {
 
 /// Stores a value with a deadline and propagates the deadline as the absolute time it is.
 fn store_until(call: &mut Call<'_>, key: &Bytes, value: &Bytes, deadline: u64) {
-    call.store(key, keep(value), Some(deadline));
+    call.store(key, Blob::from(value), Some(deadline));
     let at = Bytes::from(deadline.to_string());
     let (set, pxat) = (Bytes::from_static(b"SET"), Bytes::from_static(b"PXAT"));
     call.propagate(vec![set, key.clone(), value.clone(), pxat, at]);
@@ -170,7 +171,7 @@ pub(super) fn setnx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     if call.exists(key) {
         return Ok(Reply::Integer(0));
     }
-    call.store(key, keep(call.arg(2)), None);
+    call.store(key, Blob::from(call.arg(2)), None);
     call.propagate_verbatim();
     Ok(Reply::Integer(1))
 }
@@ -193,8 +194,8 @@ fn set_until(call: &mut Call<'_>, unit: Unit, name: &'static str) -> Result<Repl
 
 pub(super) fn getset(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let (key, value) = (call.arg(1), call.arg(2));
-    let previous = call.string(key);
-    call.store(key, keep(value), None);
+    let previous = call.string(key)?;
+    call.store(key, Blob::from(value), None);
     call.propagate(vec![Bytes::from_static(b"SET"), key.clone(), value.clone()]);
-    Ok(Reply::bulk_or_null(previous))
+    Ok(Reply::stored_or_null(previous))
 }

@@ -4,20 +4,20 @@ use bytes::Bytes;
 
 use super::set::{Unit, positive_deadline};
 use super::{Call, CommandError, Reply, deletion, expiry};
-use crate::keyspace::keep;
+use crate::keyspace::Blob;
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, CommandError> {
-    Ok(Reply::bulk_or_null(call.string(call.arg(1))))
+    Ok(Reply::stored_or_null(call.string(call.arg(1))?))
 }
 
 pub(super) fn getdel(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let key = call.arg(1);
-    let previous = call.string(key);
+    let previous = call.string(key)?;
     if previous.is_some() {
         call.remove(key);
         call.propagate(deletion(key.clone()));
     }
-    Ok(Reply::bulk_or_null(previous))
+    Ok(Reply::stored_or_null(previous))
 }
 
 pub(super) fn getex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
@@ -31,7 +31,7 @@ pub(super) fn getex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
         }
         _ => return Err(CommandError::Syntax),
     };
-    let Some(value) = call.string(key) else {
+    let Some(value) = call.string(key)? else {
         return Ok(Reply::NullBulk);
     };
     match deadline {
@@ -43,14 +43,15 @@ pub(super) fn getex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
             expiry::set_or_delete(call, key, deadline as i64, &[]);
         }
     }
-    Ok(Reply::Bulk(value))
+    Ok(Reply::Stored(value))
 }
 
 pub(super) fn mget(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Array(
         call.args[1..]
             .iter()
-            .map(|key| Reply::bulk_or_null(call.string(key)))
+            // A key of another type is no string, which is what was asked for.
+            .map(|key| Reply::stored_or_null(call.string(key).ok().flatten()))
             .collect(),
     ))
 }
@@ -83,7 +84,7 @@ fn pairs<'a>(
 fn store_all(call: &mut Call<'_>, pairs: Vec<(&Bytes, &Bytes)>) {
     for (key, value) in pairs {
         call.exists(key);
-        call.store(key, keep(value), None);
+        call.store(key, Blob::from(value), None);
     }
     call.propagate_verbatim();
 }

@@ -13,6 +13,7 @@ fn show(reply: &Reply) -> String {
         Reply::Error(text) => format!("-{text}"),
         Reply::Integer(number) => format!(":{number}"),
         Reply::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+        Reply::Stored(blob) => format!("\"{}\"", blob.escape_ascii()),
         Reply::NullBulk | Reply::NullArray => "nil".to_owned(),
         Reply::Array(items) => {
             format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" "))
@@ -43,6 +44,8 @@ fn table(origin: Origin, lines: &str) {
         origin,
         seed: 7,
         longest_string_bytes,
+        encoding_limits: EncodingLimits::default(),
+        tracked: false,
     };
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let columns: Vec<_> = line.split('|').map(str::trim).collect();
@@ -251,20 +254,15 @@ fn expired_key_is_deleted_when_a_primary_meets_it() {
 fn expired_key_is_invisible_on_a_replica_but_stays() {
     let mut keyspace = Keyspace::new();
     let key = Bytes::from_static(b"k");
-    keyspace.insert(
-        0,
-        &key,
-        Entry {
-            expires_at_ms: Some(5),
-            ..Entry::string(key.clone())
-        },
-    );
+    keyspace.insert(0, &key, Entry::string(&key).expiring(Some(5)));
     let args = [Bytes::from_static(b"GET"), key];
     let mut context = Context {
         now_ms: 6,
         origin: Origin::ClientOfReplica,
         seed: 0,
         longest_string_bytes: 9,
+        encoding_limits: EncodingLimits::default(),
+        tracked: false,
     };
     let invisible = execute(&mut keyspace, &mut 0, &args, &context);
     assert_eq!(
@@ -274,7 +272,7 @@ fn expired_key_is_invisible_on_a_replica_but_stays() {
     context.origin = Origin::Primary;
     assert_eq!(
         execute(&mut keyspace, &mut 0, &args, &context).reply,
-        Reply::Bulk(Bytes::from_static(b"k"))
+        Reply::Stored(Blob::from("k"))
     );
 }
 
@@ -360,17 +358,10 @@ fn talk_and_refusals() {
 fn expire_step_tells_what_to_propagate() {
     let mut keyspace = Keyspace::new();
     let key = Bytes::from_static(b"k");
-    keyspace.insert(
-        3,
-        &key,
-        Entry {
-            expires_at_ms: Some(5),
-            ..Entry::string(key.clone())
-        },
-    );
-    assert_eq!(expire_step(&mut keyspace, 5, 10), []);
+    keyspace.insert(3, &key, Entry::string(&key).expiring(Some(5)));
+    assert_eq!(expire_step(&mut keyspace, 5, 10, 0), []);
     assert_eq!(
-        expire_step(&mut keyspace, 6, 10),
+        expire_step(&mut keyspace, 6, 10, 0),
         [Effect {
             database: 3,
             args: deletion(key)

@@ -1,25 +1,20 @@
 //! The data set as it was at one moment, for whoever writes it out beside further writes.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use bytes::Bytes;
-
-use super::table::{Place, Table};
-use super::{DATABASES, Entry, Keyspace};
+use super::blob::Blob;
+use super::digest::Digest;
+use super::tree::Tree;
+use super::value::Entry;
+use super::{DATABASES, Keyspace, Slot};
 
 /// An immutable cut of all databases. It can be sent to another thread; it holds the old versions of what is written
 /// after it until it is dropped.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    tables: [Table; DATABASES],
+    tables: [Tree<Slot>; DATABASES],
 }
 
-/// Where a reader of a snapshot stands: after this key.
-#[derive(Debug, Clone)]
-pub struct Position(Place);
-
 impl Snapshot {
-    pub(super) fn new(tables: [Table; DATABASES]) -> Self {
+    pub(super) fn new(tables: [Tree<Slot>; DATABASES]) -> Self {
         Self { tables }
     }
 
@@ -30,37 +25,22 @@ impl Snapshot {
 
     /// Whether all databases are empty.
     pub fn is_empty(&self) -> bool {
-        self.tables.iter().all(|table| table.len() == 0)
+        self.tables.iter().all(Tree::is_empty)
     }
 
     /// The keys and entries of a database, in the fixed order.
-    pub fn iter(&self, database: usize) -> impl Iterator<Item = (&Bytes, &Entry)> {
-        self.tables[database].iter()
+    pub fn iter(&self, database: usize) -> impl Iterator<Item = (&Blob, &Entry)> {
+        self.tables[database].iter().map(Slot::pair)
     }
 
-    /// The entry after a position (`None` begins) and the position to ask with next; for readers that pause.
-    pub fn next_after(
-        &self,
-        database: usize,
-        position: Option<&Position>,
-    ) -> Option<(Position, &Bytes, &Entry)> {
-        let found = self.tables[database].next_after(position.map(|position| &position.0));
-        found.map(|(place, entry)| (Position(place.clone()), &place.key, entry))
+    /// The key and entry at an index of the fixed order; for readers that pause.
+    pub fn at(&self, database: usize, index: usize) -> Option<(&Blob, &Entry)> {
+        self.tables[database].get(index).map(Slot::pair)
     }
 
     /// See [`Keyspace::digest`].
-    pub fn digest(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for (number, table) in self
-            .tables
-            .iter()
-            .enumerate()
-            .filter(|(_, table)| table.len() > 0)
-        {
-            number.hash(&mut hasher);
-            table.iter().for_each(|pair| pair.hash(&mut hasher));
-        }
-        hasher.finish()
+    pub fn digest(&self) -> Digest {
+        Digest::of_snapshot(self)
     }
 }
 

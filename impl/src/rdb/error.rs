@@ -30,7 +30,7 @@ pub enum RdbError {
         /// The version it claims.
         version: u32,
     },
-    /// A key holds something else than a string.
+    /// A key holds something of a type that we do not have.
     #[error("key {key:?} is a {type_name}, which this server does not hold")]
     UnsupportedType {
         /// The key.
@@ -64,6 +64,14 @@ pub enum RdbError {
     #[error("bad compressed string at byte {position}")]
     BadCompression {
         /// Where it stands.
+        position: usize,
+    },
+    /// A collection whose inside is not what its type says, or holds something twice.
+    #[error("bad {form} before byte {position}")]
+    BadCollection {
+        /// How it was stored.
+        form: &'static str,
+        /// Where it ended, or the bad part of it.
         position: usize,
     },
     /// A database that we do not have.

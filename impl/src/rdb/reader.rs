@@ -1,18 +1,16 @@
 //! The reader: a whole payload in, a data set and its label out, or an error and nothing.
 //!
-//! The items are read through [`Input`], the only place that knows where the bytes are; a reader of a stream would
-//! replace it and nothing else. Keys whose deadline has passed are kept: whoever loads decides (PROTOCOL §6 X3).
+//! The items are read through [`Input`]; a reader of a stream would replace that and nothing else. Keys whose deadline has passed are kept: whoever loads decides (PROTOCOL §6 X3).
 
 use bytes::Bytes;
 
 use super::format::{
-    AUX, CHECKSUM, CHECKSUM_BYTES, ENCODED_I8, ENCODED_I16, ENCODED_I32, ENCODED_LZF, EOF,
-    EXPIRE_TIME, EXPIRE_TIME_MS, FREQ, FUNCTION_PRE_GA, FUNCTION2, IDLE, MODULE_AUX, RESIZE_DB,
-    SELECT_DB, SLOT_INFO, TYPE_STRING, type_name,
+    AUX, CHECKSUM, CHECKSUM_BYTES, EOF, EXPIRE_TIME, EXPIRE_TIME_MS, FREQ, FUNCTION_PRE_GA,
+    FUNCTION2, IDLE, MODULE_AUX, RESIZE_DB, SELECT_DB, SLOT_INFO, unsupported_name,
 };
-use super::length::{LENGTH_32, LENGTH_64};
-use super::{RdbError, ReplicationFields, lzf};
-use crate::keyspace::{DATABASES, Entry, Keyspace, keep};
+use super::input::Input;
+use super::{RdbError, ReplicationFields, values};
+use crate::keyspace::{Entry, Keyspace};
 use crate::resp::parse_integer;
 
 /// The newest version of Redis's numbering that we know.
@@ -37,10 +35,7 @@ pub struct Loaded {
 
 /// Reads a whole snapshot. An error means that nothing of it may be used.
 pub fn read(payload: &Bytes) -> Result<Loaded, RdbError> {
-    let mut input = Input {
-        payload,
-        position: 0,
-    };
+    let mut input = Input::new(payload);
     let version = read_version(&mut input)?;
     let mut reader = Reader::default();
     while reader.item(&mut input)? {}
@@ -159,19 +154,27 @@ impl Reader {
                     position,
                 });
             }
-            TYPE_STRING => self.key(input)?,
-            code => return Err(refuse_type(code, position, input)),
+            code => self.key(code, position, input)?,
         }
         Ok(true)
     }
 
-    fn key(&mut self, input: &mut Input<'_>) -> Result<(), RdbError> {
+    fn key(&mut self, code: u8, position: usize, input: &mut Input<'_>) -> Result<(), RdbError> {
+        if let Some(type_name) = unsupported_name(code) {
+            let key = input.string()?;
+            return Err(RdbError::UnsupportedType { key, type_name });
+        }
+        if !values::is_type(code) {
+            return Err(RdbError::UnknownCode { code, position });
+        }
         let key = input.string()?;
-        let value = keep(&input.string()?);
-        let entry = Entry {
-            expires_at_ms: self.expires_at_ms.take(),
-            ..Entry::string(value)
-        };
+        let value = values::read(code, input)?;
+        let deadline = self.expires_at_ms.take();
+        if value.is_empty_collection() {
+            // Some old versions wrote them; Redis leaves them out as well.
+            return Ok(());
+        }
+        let entry = Entry::new(value).expiring(deadline);
         match self.keyspace.insert(self.database, &key, entry) {
             None => Ok(()),
             Some(_) => Err(RdbError::DuplicateKey { key }),
@@ -189,116 +192,4 @@ impl Reader {
         }
         Ok(())
     }
-}
-
-fn refuse_type(code: u8, position: usize, input: &mut Input<'_>) -> RdbError {
-    let Some(type_name) = type_name(code) else {
-        return RdbError::UnknownCode { code, position };
-    };
-    match input.string() {
-        Ok(key) => RdbError::UnsupportedType { key, type_name },
-        Err(error) => error,
-    }
-}
-
-/// A length, or the announcement of an encoded string.
-enum Length {
-    Plain(u64),
-    Encoded(u64),
-}
-
-/// The payload and how far it has been read.
-struct Input<'a> {
-    payload: &'a Bytes,
-    position: usize,
-}
-
-impl Input<'_> {
-    /// The next bytes, as a slice of the payload: nothing is allocated whatever the count.
-    fn take(&mut self, count: u64) -> Result<Bytes, RdbError> {
-        let available = self.payload.len() - self.position;
-        let truncated = RdbError::Truncated {
-            position: self.position,
-            needed: count.saturating_sub(available as u64),
-        };
-        let count = usize::try_from(count)
-            .ok()
-            .filter(|count| *count <= available)
-            .ok_or(truncated)?;
-        let taken = self.payload.slice(self.position..self.position + count);
-        self.position += count;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
-        let taken = self.take(N as u64)?;
-        Ok(taken[..]
-            .try_into()
-            .expect("take returns exactly the count asked for"))
-    }
-
-    fn byte(&mut self) -> Result<u8, RdbError> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    fn length_or_encoding(&mut self) -> Result<Length, RdbError> {
-        let position = self.position;
-        let first = self.byte()?;
-        let low = u64::from(first & 0x3f);
-        Ok(match first >> 6 {
-            0 => Length::Plain(low),
-            1 => Length::Plain(low << 8 | u64::from(self.byte()?)),
-            3 => Length::Encoded(low),
-            _ if first == LENGTH_32 => Length::Plain(u32::from_be_bytes(self.array()?).into()),
-            _ if first == LENGTH_64 => Length::Plain(u64::from_be_bytes(self.array()?)),
-            _ => return Err(RdbError::BadLength { position }),
-        })
-    }
-
-    fn length(&mut self) -> Result<u64, RdbError> {
-        let position = self.position;
-        match self.length_or_encoding()? {
-            Length::Plain(length) => Ok(length),
-            Length::Encoded(_) => Err(RdbError::BadLength { position }),
-        }
-    }
-
-    fn skip_lengths(&mut self, count: usize) -> Result<(), RdbError> {
-        (0..count).try_for_each(|_| self.length().map(|_| ()))
-    }
-
-    fn database(&mut self) -> Result<usize, RdbError> {
-        let position = self.position;
-        let number = self.length()?;
-        let known = usize::try_from(number)
-            .ok()
-            .filter(|number| *number < DATABASES);
-        known.ok_or(RdbError::BadDatabase { number, position })
-    }
-
-    fn string(&mut self) -> Result<Bytes, RdbError> {
-        let position = self.position;
-        match self.length_or_encoding()? {
-            Length::Plain(length) => self.take(length),
-            Length::Encoded(ENCODED_I8) => Ok(decimal(i8::from_le_bytes(self.array()?))),
-            Length::Encoded(ENCODED_I16) => Ok(decimal(i16::from_le_bytes(self.array()?))),
-            Length::Encoded(ENCODED_I32) => Ok(decimal(i32::from_le_bytes(self.array()?))),
-            Length::Encoded(ENCODED_LZF) => self.compressed(position),
-            Length::Encoded(_) => Err(RdbError::BadLength { position }),
-        }
-    }
-
-    fn compressed(&mut self, position: usize) -> Result<Bytes, RdbError> {
-        let packed = self.length()?;
-        let length = self.length()?;
-        let packed = self.take(packed)?;
-        let length = usize::try_from(length).map_err(|_| RdbError::BadCompression { position })?;
-        lzf::decompress(&packed, length)
-            .map(Bytes::from)
-            .ok_or(RdbError::BadCompression { position })
-    }
-}
-
-fn decimal(number: impl Into<i64>) -> Bytes {
-    Bytes::from(number.into().to_string())
 }

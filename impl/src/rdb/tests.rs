@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
-use crate::keyspace::{Entry, Keyspace};
+use crate::keyspace::{Blob, Entry, Hash, Keyspace, Value};
 
 const FIELDS: ReplicationFields = ReplicationFields {
     stream_db: 3,
@@ -25,10 +25,7 @@ fn sample() -> Keyspace {
         keyspace.insert(
             database,
             &Bytes::from_static(key.as_bytes()),
-            Entry {
-                expires_at_ms,
-                ..Entry::string(value)
-            },
+            Entry::string(value).expiring(expires_at_ms),
         );
     }
     keyspace
@@ -125,11 +122,8 @@ fn what_newer_versions_write_is_read() {
         ("k", "-2147483648", Some(2_000)),
         ("l", &"a".repeat(265), None),
     ] {
-        let entry = Entry {
-            expires_at_ms: deadline,
-            ..Entry::string(Bytes::from(value.to_owned()))
-        };
-        expected.insert(0, &Bytes::from(key.to_owned()), entry);
+        let entry = Entry::string(value).expiring(deadline);
+        expected.insert(0, key.as_bytes(), entry);
     }
     assert_eq!(loaded.keyspace, expected, "{found:?}");
 }
@@ -141,11 +135,9 @@ fn what_we_do_not_hold_is_refused_by_name() {
         key: Bytes::from_static(b"k"),
         type_name,
     };
-    let table: [(&[u8], RdbError); 12] = [
-        (b"\x12\x01k", unsupported("list")),
-        (b"\x02\x01k", unsupported("set")),
-        (b"\x05\x01k", unsupported("sorted set")),
-        (b"\x10\x01k", unsupported("hash")),
+    let table: [(&[u8], RdbError); 10] = [
+        (b"\x18\x01k", unsupported("hash with deadlines of fields")),
+        (b"\x07\x01k", unsupported("module value")),
         (b"\x15\x01k", unsupported("stream")),
         (
             b"\xf5\x01k",
@@ -193,6 +185,45 @@ fn what_we_do_not_hold_is_refused_by_name() {
 }
 
 #[test]
+fn collections_that_contradict_themselves_are_refused() {
+    let intset = |width: u8, count: u8| [&[width, 0, 0, 0, count, 0, 0, 0], &[1, 0][..]].concat();
+    let listpack = |count: u8| vec![11, 0, 0, 0, count, 0, 1, 1, 2, 1, 255];
+    let table: [(u8, Vec<u8>, bool); 12] = [
+        (11, intset(2, 1), true),
+        (11, intset(2, 2), false),
+        (11, intset(0, 0), false),
+        (11, intset(1, 2), false),
+        (16, listpack(2), true),
+        (16, listpack(3), false),
+        (16, vec![7, 0, 0, 0, 1, 0, 255], false),
+        (16, vec![9, 0, 0, 0, 1, 0, 1, 1, 255], false),
+        (20, vec![11, 0, 0, 0, 2, 0, 1, 1, 1, 1, 255], false),
+        (17, vec![11, 0, 0, 0, 2, 0, 1, 1, 0x81, b'x', 255], false),
+        (13, vec![11, 0, 0, 0, 10, 0, 0, 0, 0, 0, 255], true),
+        (9, vec![1, 1, b'f', 1, 0, b'v'], false),
+    ];
+    for (code, value, good) in table {
+        let mut items = vec![code, 1, b'k', value.len() as u8];
+        items.extend(&value);
+        let read = read(&payload(&items));
+        assert_eq!(read.is_ok(), good, "{code} {value:?} {read:?}");
+    }
+    for twice in [
+        &b"\x02\x01k\x02\x01a\x01a"[..],
+        b"\x04\x01k\x02\x01a\x01b\x01a\x01b",
+    ] {
+        assert!(matches!(
+            read(&payload(twice)),
+            Err(RdbError::BadCollection { .. })
+        ));
+    }
+    assert!(
+        read(&payload(b"\x03\x01k\x01\x01a\xfd")).is_err(),
+        "a score is a number"
+    );
+}
+
+#[test]
 fn hostile_lengths_allocate_nothing() {
     let huge = |items: &[u8]| read(&payload(items)).unwrap_err();
     assert!(matches!(
@@ -224,20 +255,42 @@ fn magic_and_version_are_checked() {
     assert_eq!(with(b"REDIS00x1"), Err(RdbError::BadMagic));
 }
 
+fn values() -> impl Strategy<Value = Value> {
+    let text = || prop::collection::vec(any::<u8>(), 0..60).prop_map(Blob::from);
+    let texts = || prop::collection::vec(text(), 1..40);
+    let score = prop_oneof![
+        Just(f64::INFINITY),
+        Just(f64::NEG_INFINITY),
+        any::<f64>().prop_filter("a number", |score| !score.is_nan()),
+    ];
+    let hash = |pairs: Vec<(Blob, Blob)>| {
+        let mut hash = Hash::default();
+        for (field, value) in pairs {
+            hash.insert(field, value);
+        }
+        Value::Hash(hash)
+    };
+    let sorted_set = |members: Vec<(Blob, f64)>| {
+        let members = members.iter().map(|(member, score)| (member, *score));
+        Value::SortedSet(members.collect())
+    };
+    prop_oneof![
+        text().prop_map(Value::String),
+        texts().prop_map(|texts| Value::List(texts.into_iter().collect())),
+        texts().prop_map(|texts| Value::Set(texts.into_iter().collect())),
+        prop::collection::vec((text(), text()), 1..40).prop_map(hash),
+        prop::collection::vec((text(), score), 1..40).prop_map(sorted_set),
+    ]
+}
+
 fn keyspaces() -> impl Strategy<Value = Keyspace> {
-    let bytes = || prop::collection::vec(any::<u8>(), 0..100).prop_map(Bytes::from);
+    let key = prop::collection::vec(any::<u8>(), 0..40);
     let deadline = prop::option::of(0..u64::MAX >> 1);
-    prop::collection::vec((0_usize..16, bytes(), bytes(), deadline), 0..20).prop_map(|entries| {
+    prop::collection::vec((0_usize..16, key, values(), deadline), 0..20).prop_map(|entries| {
         let mut keyspace = Keyspace::new();
         for (database, key, value, expires_at_ms) in entries {
-            keyspace.insert(
-                database,
-                &key,
-                Entry {
-                    expires_at_ms,
-                    ..Entry::string(value)
-                },
-            );
+            let entry = Entry::new(value).expiring(expires_at_ms);
+            keyspace.insert(database, &key, entry);
         }
         keyspace
     })
@@ -262,6 +315,22 @@ proptest! {
         let at = at.index(payload.len());
         payload[at] ^= change;
         prop_assert!(read(&payload.into()).is_err());
+    }
+
+    #[test]
+    fn dumped_values_are_restored(value in values()) {
+        let dumped = dump(&value);
+        prop_assert_eq!(restore(&dumped), Ok(value));
+        for cut in 0..dumped.len() {
+            prop_assert!(restore(&dumped.slice(..cut)).is_err());
+        }
+    }
+
+    #[test]
+    fn random_values_never_panic(code in 0_u8..22, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut whole = vec![code, 1, b'k'];
+        whole.extend(bytes);
+        let _ = read(&payload(&whole));
     }
 
     #[test]

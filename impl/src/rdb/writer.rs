@@ -1,6 +1,6 @@
-//! The writer: a snapshot in portions, so that a large data set never sits in one buffer.
+//! The writer: a snapshot in portions, so that neither a large data set nor a large collection ever sits in one buffer.
 //!
-//! Strings are written plain, neither compressed nor as numbers, and sizes of databases are left out: both are allowed in
+//! Collections are written in their plain forms, strings written plain, neither compressed nor as numbers, and sizes of databases are left out: both are allowed in
 //! every version, and the bytes then depend on nothing but the data. Expired keys are written like any other, because
 //! their deletion comes in the stream (PROTOCOL §6 X3, FLAWS B-22).
 
@@ -8,18 +8,27 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crc::{Digest, Table};
 
 use super::ReplicationFields;
-use super::format::{AUX, CHECKSUM, EOF, EXPIRE_TIME_MS, SELECT_DB, TYPE_STRING};
+use super::format::{AUX, CHECKSUM, EOF, EXPIRE_TIME_MS, SELECT_DB};
 use super::length::{put, put_string};
-use crate::keyspace::{DATABASES, Entry, Position, Snapshot, Value};
+use super::values;
+use crate::keyspace::{Blob, DATABASES, Entry, Snapshot};
 
 /// What goes into the field `redis-ver`: the version of Redis whose behaviour we stand for.
 const REDIS_VERSION: &str = "7.0.15";
 
+/// Bytes after which a collection is continued in the next portion, however small portions are meant to be: whoever
+/// asks for one key at a time shall get a usual one whole.
+const COLLECTION_PORTION_BYTES: usize = 64 * 1024;
+
 /// What comes next.
+#[derive(Clone, Copy)]
 enum Stage {
     Header,
     Database(usize),
-    Keys(usize, Option<Position>),
+    /// The key at an index.
+    Key(usize, usize),
+    /// The items of the value of that key, from an index on.
+    Items(usize, usize, usize),
     End,
     Done,
 }
@@ -49,12 +58,12 @@ impl RdbWriter {
     }
 
     /// The next bytes, or `None` at the end. A portion ends with the first whole item that makes it reach `max_bytes`,
-    /// so 1 gives one key at a time, and no portion exceeds `max_bytes` by more than one key and its value.
+    /// so 1 gives one key at a time, and no portion exceeds `max_bytes` by more than one key and 64 KiB of its value, or
+    /// one element if that is longer.
     pub fn next_chunk(&mut self, max_bytes: usize) -> Option<Bytes> {
         while self.out.len() < max_bytes.max(1) && !matches!(self.stage, Stage::Done) {
             let start = self.out.len();
-            let stage = std::mem::replace(&mut self.stage, Stage::Done);
-            self.stage = self.step(stage);
+            self.stage = self.step(self.stage, max_bytes);
             if !matches!(self.stage, Stage::Done) {
                 self.checksum.update(&self.out[start..]);
             }
@@ -62,7 +71,7 @@ impl RdbWriter {
         (!self.out.is_empty()).then(|| self.out.split().freeze())
     }
 
-    fn step(&mut self, stage: Stage) -> Stage {
+    fn step(&mut self, stage: Stage, max_bytes: usize) -> Stage {
         match stage {
             Stage::Header => {
                 self.put_header();
@@ -75,22 +84,32 @@ impl RdbWriter {
             Stage::Database(number) => {
                 self.out.put_u8(SELECT_DB);
                 put(&mut self.out, number);
-                Stage::Keys(number, None)
+                Stage::Key(number, 0)
             }
-            Stage::Keys(number, position) => {
-                match self.snapshot.next_after(number, position.as_ref()) {
-                    Some((position, key, entry)) => {
-                        put_key(&mut self.out, key, entry);
-                        Stage::Keys(number, Some(position))
-                    }
-                    None => Stage::Database(number + 1),
+            Stage::Key(number, index) => match self.snapshot.at(number, index) {
+                Some((key, entry)) => {
+                    put_key(&mut self.out, key, entry);
+                    self.items(number, index, 0, max_bytes)
                 }
-            }
+                None => Stage::Database(number + 1),
+            },
+            Stage::Items(number, index, from) => self.items(number, index, from, max_bytes),
             Stage::End => {
                 self.put_end();
                 Stage::Done
             }
             Stage::Done => Stage::Done,
+        }
+    }
+
+    fn items(&mut self, number: usize, index: usize, from: usize, max_bytes: usize) -> Stage {
+        let enough = max_bytes.max(COLLECTION_PORTION_BYTES);
+        let entry = self.snapshot.at(number, index).map(|(_, entry)| entry);
+        let rest =
+            entry.and_then(|entry| values::put_items(&mut self.out, &entry.value, from, enough));
+        match rest {
+            Some(from) => Stage::Items(number, index, from),
+            None => Stage::Key(number, index + 1),
         }
     }
 
@@ -120,18 +139,14 @@ impl RdbWriter {
     }
 }
 
-fn put_key(out: &mut BytesMut, key: &Bytes, entry: &Entry) {
-    if let Some(deadline) = entry.expires_at_ms {
+fn put_key(out: &mut BytesMut, key: &Blob, entry: &Entry) {
+    if let Some(deadline) = entry.expires_at_ms() {
         out.put_u8(EXPIRE_TIME_MS);
         out.put_u64_le(deadline);
     }
-    match &entry.value {
-        Value::String(bytes) => {
-            out.put_u8(TYPE_STRING);
-            put_string(out, key);
-            put_string(out, bytes);
-        }
-    }
+    out.put_u8(values::code(&entry.value));
+    put_string(out, key);
+    values::put_header(out, &entry.value);
 }
 
 /// The whole snapshot in one buffer; for tests and small data.

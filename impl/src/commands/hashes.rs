@@ -1,0 +1,188 @@
+//! Hashes.
+
+use bytes::Bytes;
+
+use super::parse::{Chance, array, choices, integer};
+use super::{Call, CommandError, Reply};
+use crate::keyspace::{Blob, Hash};
+use crate::numbers::LongDouble;
+use crate::resp::parse_integer;
+
+pub(super) fn hset(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let added = set_fields(call, "hset")?;
+    Ok(Reply::Integer(added as i64))
+}
+
+pub(super) fn hmset(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    set_fields(call, "hmset")?;
+    Ok(Reply::OK)
+}
+
+fn set_fields(call: &mut Call<'_>, name: &'static str) -> Result<usize, CommandError> {
+    let (pairs, []) = call.args[2..].as_chunks::<2>() else {
+        return Err(CommandError::WrongArity { name });
+    };
+    let added = call.edit_or_create(call.arg(1), |hash: &mut Hash| {
+        let new = |[field, value]: &&[Bytes; 2]| hash.insert(field.into(), value.into()).is_none();
+        pairs.iter().filter(new).count()
+    })?;
+    call.propagate_verbatim();
+    Ok(added)
+}
+
+pub(super) fn hsetnx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let (key, field, value) = (call.arg(1), call.arg(2), call.arg(3));
+    if read(call)?.get(field).is_some() {
+        return Ok(Reply::Integer(0));
+    }
+    call.edit_or_create(key, |hash: &mut Hash| {
+        hash.insert(field.into(), value.into())
+    })?;
+    call.propagate_verbatim();
+    Ok(Reply::Integer(1))
+}
+
+/// The hash of the first argument, empty if there is none.
+fn read(call: &mut Call<'_>) -> Result<Hash, CommandError> {
+    call.collection(call.arg(1)).map(Option::unwrap_or_default)
+}
+
+pub(super) fn hget(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let hash = read(call)?;
+    Ok(Reply::stored_or_null(hash.get(call.arg(2)).cloned()))
+}
+
+pub(super) fn hmget(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let hash = read(call)?;
+    let fields = call.args[2..].iter();
+    let values = fields.map(|field| Reply::stored_or_null(hash.get(field).cloned()));
+    Ok(Reply::Array(values.collect()))
+}
+
+pub(super) fn hgetall(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let hash = read(call)?;
+    Ok(array(hash.iter().flat_map(|(field, value)| [field, value])))
+}
+
+pub(super) fn hkeys(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let hash = read(call)?;
+    Ok(array(hash.iter().map(|(field, _)| field)))
+}
+
+pub(super) fn hvals(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let hash = read(call)?;
+    Ok(array(hash.iter().map(|(_, value)| value)))
+}
+
+pub(super) fn hlen(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    Ok(Reply::Integer(read(call)?.len() as i64))
+}
+
+pub(super) fn hexists(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let found = read(call)?.get(call.arg(2)).is_some();
+    Ok(Reply::Integer(found.into()))
+}
+
+pub(super) fn hstrlen(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let length = read(call)?.get(call.arg(2)).map_or(0, |value| value.len());
+    Ok(Reply::Integer(length as i64))
+}
+
+pub(super) fn hdel(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let fields = &call.args[2..];
+    let removed = call.edit(call.arg(1), |hash: &mut Hash| {
+        fields
+            .iter()
+            .filter(|field| hash.remove(field).is_some())
+            .count()
+    })?;
+    let removed = removed.unwrap_or(0);
+    if removed > 0 {
+        call.propagate_verbatim();
+    }
+    Ok(Reply::Integer(removed as i64))
+}
+
+pub(super) fn hincrby(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let (key, field) = (call.arg(1), call.arg(2));
+    let amount = integer(call.arg(3))?;
+    let current = match read(call)?.get(field) {
+        Some(text) => {
+            parse_integer(text).ok_or(CommandError::Refused("hash value is not an integer"))?
+        }
+        None => 0,
+    };
+    let sum = current.checked_add(amount).ok_or(CommandError::Overflow)?;
+    let value = Blob::from(sum.to_string());
+    call.edit_or_create(key, |hash: &mut Hash| hash.insert(field.into(), value))?;
+    call.propagate_verbatim();
+    Ok(Reply::Integer(sum))
+}
+
+/// Propagated as `HSET`, because another server may compute with another precision.
+pub(super) fn hincrbyfloat(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let (key, field) = (call.arg(1), call.arg(2));
+    let amount = LongDouble::parse(call.arg(3)).ok_or(CommandError::NotFloat)?;
+    let current = match read(call)?.get(field) {
+        Some(text) => {
+            LongDouble::parse(text).ok_or(CommandError::Refused("hash value is not a float"))?
+        }
+        None => LongDouble::ZERO,
+    };
+    let sum = current.plus(&amount).ok_or(CommandError::Refused(
+        "increment would produce NaN or Infinity",
+    ))?;
+    let text = Bytes::from(sum.to_string());
+    call.edit_or_create(key, |hash: &mut Hash| {
+        hash.insert(field.into(), (&text).into())
+    })?;
+    call.propagate(vec![
+        Bytes::from_static(b"HSET"),
+        key.clone(),
+        field.clone(),
+        text.clone(),
+    ]);
+    Ok(Reply::Bulk(text))
+}
+
+pub(super) fn hrandfield(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let mut chance = Chance::of(call);
+    let (number, with_values) = match &call.args[2..] {
+        [] => {
+            let hash = read(call)?;
+            let chosen = hash.choose(chance.next());
+            return Ok(Reply::stored_or_null(
+                chosen.map(|(field, _)| field.clone()),
+            ));
+        }
+        [number] => (number, false),
+        [number, option] if option.eq_ignore_ascii_case(b"WITHVALUES") => (number, true),
+        _ => return Err(CommandError::Syntax),
+    };
+    let (number, repeated) = choices(number)?;
+    check_doubled(number, with_values)?;
+    let hash = read(call)?;
+    let tell = |(field, value)| {
+        let value = with_values.then_some(value);
+        std::iter::once(field).chain(value)
+    };
+    if repeated {
+        let chosen = (0..number).filter_map(|_| hash.choose(chance.next()));
+        return Ok(array(chosen.flat_map(tell)));
+    }
+    if number >= hash.len() {
+        return Ok(array(hash.iter().flat_map(tell)));
+    }
+    let indices = chance.distinct(number, hash.len()).into_iter();
+    let chosen = indices.filter_map(|index| hash.range(index).next());
+    Ok(array(chosen.flat_map(tell)))
+}
+
+/// Twice the number must still be a number.
+pub(super) fn check_doubled(number: usize, doubled: bool) -> Result<(), CommandError> {
+    if doubled && number > i64::MAX as usize / 2 {
+        Err(CommandError::Refused("value is out of range"))
+    } else {
+        Ok(())
+    }
+}
