@@ -1,6 +1,6 @@
 //! The data set: sixteen databases of keys with values and optional expiry, and cheap snapshots of all of them.
 //!
-//! Databases and collections are [`tree`]s: sequences in shared nodes, sorted by a fixed 48-bit hash of the key where they
+//! Databases and collections are trees: sequences in shared nodes, sorted by a fixed 48-bit hash of the key where they
 //! are tables. A snapshot copies sixteen roots, whatever is stored. A write beside it copies the nodes on one path of
 //! the database and, if the value is a collection, on one path of the collection: some kilobytes, once for each path and
 //! snapshot, be it in a database of millions of keys or in a hash of millions of fields. Without a snapshot a write
