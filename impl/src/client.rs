@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::commands::Wait;
 use crate::event::{ClientId, Framing, JobId};
 use crate::offset::{NextByte, ReplOffset};
 use crate::resp::{Limits, Request, RequestDecoder};
+use crate::watching::Watch;
 
 /// What the commands of one connection depend on.
 #[derive(Debug, Default)]
@@ -48,6 +50,17 @@ pub enum Blocked {
         offset: ReplOffset,
         /// By so many replicas.
         replicas: usize,
+        /// Not longer than this moment, if any.
+        deadline_ms: Option<u64>,
+    },
+    /// A command that waits for something under one of its keys.
+    Keys {
+        /// The database of the keys.
+        database: usize,
+        /// The command, to be run again.
+        args: Vec<Bytes>,
+        /// What it waits for.
+        wait: Wait,
         /// Not longer than this moment, if any.
         deadline_ms: Option<u64>,
     },
@@ -135,6 +148,10 @@ pub struct Client {
     pub announced: Announced,
     /// What it waits for.
     pub blocked: Option<Blocked>,
+    /// The keys it watches for its next `EXEC`.
+    pub watches: Vec<Watch>,
+    /// Whether one of them has changed.
+    pub watched_changed: bool,
     /// Its role, once it asked for the stream.
     pub replica: Option<Replica>,
     /// The offset after its last write, for `WAIT`.
@@ -162,6 +179,8 @@ impl Client {
             session: Session::default(),
             announced: Announced::default(),
             blocked: None,
+            watches: Vec::new(),
+            watched_changed: false,
             replica: None,
             last_write: ReplOffset::ZERO,
             in_exec: false,

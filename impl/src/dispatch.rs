@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::client::{Session, Transaction};
-use crate::commands::{self, CommandSpec, Context, Effect, Flags, Origin};
+use crate::commands::{self, CommandSpec, Context, Effect, Flags, Origin, Outcome};
 use crate::event::ClientId;
 use crate::keyspace::EncodingLimits;
 use crate::resp::{Reply, Request};
@@ -21,6 +21,10 @@ type Run = fn(&mut Server, ClientId, &[Bytes], u64) -> Answer;
 /// The commands that the table of [`commands`] leaves to the server.
 const OWN_COMMANDS: &[(&str, Run)] = &[
     ("quit", Server::quit),
+    ("unwatch", |server, id, _, now_ms| {
+        server.unwatch(id, now_ms);
+        Some(Reply::OK)
+    }),
     ("sync", Server::sync_command),
     ("psync", Server::psync_command),
     ("replconf", Server::replconf_command),
@@ -69,8 +73,9 @@ impl Server {
         self.stats.commands += 1;
         let answer = match name.as_slice() {
             b"MULTI" => Some(self.multi(id)),
-            b"EXEC" => Some(self.exec(id, now_ms)),
-            b"DISCARD" => Some(self.discard(id)),
+            b"EXEC" => self.exec(id, now_ms),
+            b"DISCARD" => Some(self.discard(id, now_ms)),
+            b"WATCH" if request.args.len() > 1 => Some(self.watch_command(id, &request, now_ms)),
             _ if client.session.transaction.is_some() => Some(self.queue(id, request)),
             _ => self.execute_alone(id, &request, now_ms),
         };
@@ -83,7 +88,12 @@ impl Server {
         let mut effects = Vec::new();
         let answer = self.execute_checked(id, &request.args, &mut effects, now_ms);
         self.propagate_for(id, &effects);
-        answer
+        // The answer comes before those of the commands that this one wakes.
+        if let Some(reply) = answer {
+            self.reply(id, &reply);
+        }
+        self.settle_changes(now_ms);
+        None
     }
 
     fn execute_checked(
@@ -107,15 +117,25 @@ impl Server {
                 ))),
             };
         }
-        let origin = if self.is_primary() {
+        let (origin, client) = (self.client_origin(), self.clients.get(&id)?);
+        let (mut database, may_wait) = (client.session.database, !client.in_exec);
+        let outcome = self.execute_data(&mut database, args, effects, origin, now_ms);
+        self.clients.get_mut(&id)?.session.database = database;
+        match outcome.wait {
+            Some(wait) if may_wait => {
+                self.block(id, args, wait, now_ms);
+                None
+            }
+            _ => Some(outcome.reply),
+        }
+    }
+
+    pub(crate) fn client_origin(&self) -> Origin {
+        if self.is_primary() {
             Origin::ClientOfPrimary
         } else {
             Origin::ClientOfReplica
-        };
-        let mut database = self.clients.get(&id)?.session.database;
-        let reply = self.execute_data(&mut database, args, effects, origin, now_ms);
-        self.clients.get_mut(&id)?.session.database = database;
-        Some(reply)
+        }
     }
 
     /// Whether the command exists, has enough words and may run here; otherwise the error to answer.
@@ -139,22 +159,26 @@ impl Server {
         effects: &mut Vec<Effect>,
         origin: Origin,
         now_ms: u64,
-    ) -> Reply {
-        let longest_string_bytes = Context::LONGEST_STRING_BYTES;
-        let context = Context {
+    ) -> Outcome {
+        let context = self.context(origin, now_ms);
+        let mut outcome = commands::execute(&mut self.keyspace, database, args, &context);
+        self.interest.note(&mut outcome);
+        effects.append(&mut outcome.effects);
+        outcome
+    }
+
+    pub(crate) fn context(&mut self, origin: Origin, now_ms: u64) -> Context {
+        Context {
             now_ms,
             origin,
             seed: self.ids.number(),
-            longest_string_bytes,
+            longest_string_bytes: Context::LONGEST_STRING_BYTES,
             encoding_limits: EncodingLimits::default(),
-            tracked: false,
-        };
-        let outcome = commands::execute(&mut self.keyspace, database, args, &context);
-        effects.extend(outcome.effects);
-        outcome.reply
+            tracked: self.interest.exists(),
+        }
     }
 
-    fn propagate_for(&mut self, id: ClientId, effects: &[Effect]) {
+    pub(crate) fn propagate_for(&mut self, id: ClientId, effects: &[Effect]) {
         if effects.is_empty() {
             return;
         }
@@ -176,15 +200,26 @@ impl Server {
         Reply::OK
     }
 
-    fn discard(&mut self, id: ClientId) -> Reply {
-        match self
-            .clients
-            .get_mut(&id)
-            .and_then(|client| client.session.transaction.take())
-        {
-            Some(_) => Reply::OK,
+    fn discard(&mut self, id: ClientId, now_ms: u64) -> Reply {
+        let client = self.clients.get_mut(&id);
+        match client.and_then(|client| client.session.transaction.take()) {
+            Some(_) => {
+                self.unwatch(id, now_ms);
+                Reply::OK
+            }
             None => Reply::Error("ERR DISCARD without MULTI".into()),
         }
+    }
+
+    fn watch_command(&mut self, id: ClientId, request: &Request, now_ms: u64) -> Reply {
+        let transaction = self
+            .clients
+            .get(&id)
+            .map(|client| client.session.transaction.is_some());
+        if transaction == Some(true) {
+            return Reply::Error("ERR WATCH inside MULTI is not allowed".into());
+        }
+        self.watch(id, &request.args[1..], now_ms)
     }
 
     fn queue(&mut self, id: ClientId, request: Request) -> Reply {
@@ -218,18 +253,22 @@ impl Server {
         }
     }
 
-    fn exec(&mut self, id: ClientId, now_ms: u64) -> Reply {
+    fn exec(&mut self, id: ClientId, now_ms: u64) -> Answer {
         let taken = self
             .clients
             .get_mut(&id)
             .and_then(|client| client.session.transaction.take());
         let Some(transaction) = taken else {
-            return Reply::Error("ERR EXEC without MULTI".into());
+            return Some(Reply::Error("ERR EXEC without MULTI".into()));
         };
+        let changed = self.unwatch(id, now_ms);
         if transaction.broken {
-            return Reply::Error(
+            return Some(Reply::Error(
                 "EXECABORT Transaction discarded because of previous errors.".into(),
-            );
+            ));
+        }
+        if changed {
+            return Some(Reply::NullArray);
         }
         self.set_in_exec(id, true);
         let (mut replies, mut effects) = (Vec::new(), Vec::new());
@@ -239,7 +278,10 @@ impl Server {
         }
         self.set_in_exec(id, false);
         self.propagate_for(id, &effects);
-        Reply::Array(replies)
+        // The answer comes before those of the commands that this transaction wakes.
+        self.reply(id, &Reply::Array(replies));
+        self.settle_changes(now_ms);
+        None
     }
 
     fn set_in_exec(&mut self, id: ClientId, in_exec: bool) {
@@ -295,8 +337,8 @@ impl Server {
         let mut effects = Vec::new();
         for request in unit.iter().filter(|request| is_data(&request.args[0])) {
             let (database, args) = (&mut session.database, &request.args);
-            let reply = self.execute_data(database, args, &mut effects, Origin::Primary, now_ms);
-            if let Reply::Error(text) = reply {
+            let outcome = self.execute_data(database, args, &mut effects, Origin::Primary, now_ms);
+            if let Reply::Error(text) = outcome.reply {
                 let name = String::from_utf8_lossy(&args[0]).into_owned();
                 self.log(format!(
                     "`{name}` of the stream failed, as it did at the primary: {text}"
@@ -304,6 +346,7 @@ impl Server {
             }
         }
         self.propagate(&effects);
+        self.settle_changes(now_ms);
         Ok(())
     }
 }

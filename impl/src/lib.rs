@@ -35,6 +35,7 @@ mod snapshot_task;
 mod snapshots;
 pub mod stream;
 mod waiting;
+mod watching;
 
 use std::ffi::OsString;
 use std::io;

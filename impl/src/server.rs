@@ -21,6 +21,7 @@ use crate::rdb::ReplicationFields;
 use crate::replica::{CachedPrimary, Link, Role};
 use crate::resp::Reply;
 use crate::rulebook::Rulebook;
+use crate::watching::Interest;
 
 /// The longest time between two ticks; the precision of every timer here.
 pub const TICK_MS: u64 = 50;
@@ -80,6 +81,7 @@ pub struct Server {
     pub(crate) role: Role,
     pub(crate) primary: PrimarySide,
     pub(crate) stats: Stats,
+    pub(crate) interest: Interest,
     /// Writes since the last snapshot in our own file, and when that was.
     pub(crate) changes: u64,
     pub(crate) last_save_ms: u64,
@@ -123,6 +125,7 @@ impl Server {
             attached: BTreeSet::new(),
             role: Role::Primary,
             stats: Stats::default(),
+            interest: Interest::default(),
             changes: 0,
             last_save_ms: now_ms,
             last_save_ok: true,
@@ -153,6 +156,7 @@ impl Server {
             Event::SnapshotFailed { job, reason } => self.snapshot_failed(job, &reason, now_ms),
             Event::Terminate => self.terminate(now_ms),
         }
+        self.resume_released(now_ms);
     }
 
     /// Lets time pass.
@@ -162,6 +166,7 @@ impl Server {
         self.tick_waiters(now_ms);
         self.tick_save_points(now_ms);
         self.tick_expiry(now_ms);
+        self.resume_released(now_ms);
     }
 
     /// What is to be done now, in this order.
@@ -306,7 +311,9 @@ impl Server {
 
     /// Removes a connection and everything that depended on it.
     fn forget_client(&mut self, id: ClientId, now_ms: u64) {
-        self.clients.remove(&id);
+        if let Some(client) = self.clients.remove(&id) {
+            self.forget_interest(id, client.blocked.as_ref());
+        }
         if self.attached.remove(&id) {
             self.replica_gone(now_ms);
         }
@@ -314,8 +321,10 @@ impl Server {
 
     /// Ends every wait, because what was waited for cannot come any more (PROTOCOL §4.6).
     pub(crate) fn drop_waiters(&mut self, now_ms: u64) {
-        let waits =
-            |client: &&Client| matches!(client.blocked, Some(Blocked::Acknowledgements { .. }));
+        let waits = |client: &&Client| {
+            let blocked = client.blocked.as_ref();
+            blocked.is_some_and(|blocked| !matches!(blocked, Blocked::Snapshot { .. }))
+        };
         let ids: Vec<_> = self
             .clients
             .values()

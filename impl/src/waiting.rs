@@ -95,6 +95,7 @@ impl Server {
     pub(crate) fn tick_waiters(&mut self, now_ms: u64) {
         if self.clients.values().any(|client| client.blocked.is_some()) {
             self.release_waiters(now_ms);
+            self.time_out_waiters(now_ms);
         }
     }
 
@@ -210,7 +211,9 @@ impl Server {
         let first = (now_ms / EXPIRY_PERIOD_MS) as usize % DATABASES;
         let expired = commands::expire_step(&mut self.keyspace, now_ms, EXPIRED_AT_ONCE, first);
         for effect in expired {
+            self.key_expired(&effect);
             self.propagate(&[effect]);
         }
+        self.settle_changes(now_ms);
     }
 }

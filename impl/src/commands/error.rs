@@ -82,6 +82,19 @@ pub enum CommandError {
     /// `RENAME` of nothing.
     #[error("ERR no such key")]
     NoSuchKey,
+    /// `RESTORE` over a key without `REPLACE`.
+    #[error("BUSYKEY Target key name already exists.")]
+    BusyKey,
+    /// A subcommand that is none, or has too few or too many arguments.
+    #[error(
+        "ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try {command} HELP."
+    )]
+    UnknownSubcommand {
+        /// The command, in upper case.
+        command: &'static str,
+        /// It, as sent.
+        subcommand: String,
+    },
     /// A database that we do not have.
     #[error("ERR DB index is out of range")]
     DatabaseRange,

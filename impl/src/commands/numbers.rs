@@ -1,7 +1,11 @@
-//! Strings that are numbers: `INCR` and its kin. They are propagated as sent, because a replica computes the same.
+//! Strings that are numbers: `INCR` and its kin. Sums of integers are propagated as sent, because a
+//! replica computes the same.
+
+use bytes::Bytes;
 
 use super::{Call, CommandError, Reply};
 use crate::keyspace::Blob;
+use crate::numbers::LongDouble;
 use crate::resp::parse_integer;
 
 pub(super) fn incr(call: &mut Call<'_>) -> Result<Reply, CommandError> {
@@ -35,4 +39,22 @@ fn add(call: &mut Call<'_>, amount: i64) -> Result<Reply, CommandError> {
     call.replace(key, Blob::from(sum.to_string()));
     call.propagate_verbatim();
     Ok(Reply::Integer(sum))
+}
+
+/// Propagated as `SET` with the result, because another server may compute with another precision.
+pub(super) fn incrbyfloat(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let key = call.arg(1);
+    let current = match call.string(key)? {
+        Some(text) => LongDouble::parse(&text).ok_or(CommandError::NotFloat)?,
+        None => LongDouble::ZERO,
+    };
+    let amount = LongDouble::parse(call.arg(2)).ok_or(CommandError::NotFloat)?;
+    let sum = current.plus(&amount).ok_or(CommandError::Refused(
+        "increment would produce NaN or Infinity",
+    ))?;
+    let text = Bytes::from(sum.to_string());
+    call.replace(key, Blob::from(&text));
+    let [set, keep] = [&b"SET"[..], b"KEEPTTL"].map(Bytes::from_static);
+    call.propagate(vec![set, key.clone(), text.clone(), keep]);
+    Ok(Reply::Bulk(text))
 }

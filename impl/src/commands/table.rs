@@ -1,10 +1,13 @@
 //! The one table of commands: name, number of arguments, flags, and the function behind the data commands.
 
+use std::collections::HashMap;
 use std::ops::BitOr;
+use std::sync::LazyLock;
 
 use super::{
-    Handler, connection, expiry, hashes, keys, list_moves, lists, numbers, ranges, scans, set,
-    set_algebra, sets, sorted_algebra, sorted_ranges, sorted_sets, strings,
+    Handler, bits, connection, expiry, hashes, keys, lcs, list_moves, lists, numbers, objects,
+    ranges, scans, set, set_algebra, sets, sort, sorted_algebra, sorted_ranges, sorted_sets,
+    strings,
 };
 
 /// Properties of a command, combined with `|`.
@@ -80,11 +83,19 @@ impl CommandSpec {
 
 /// The command of that name, in any case.
 pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
-    // Sixty names: a hash of the name would cost more than the comparison of lengths.
-    TABLE
-        .iter()
-        .find(|spec| name.eq_ignore_ascii_case(spec.name.as_bytes()))
+    static BY_NAME: LazyLock<HashMap<&[u8], &CommandSpec>> = LazyLock::new(|| {
+        let named = |spec: &'static CommandSpec| (spec.name.as_bytes(), spec);
+        TABLE.iter().map(named).collect()
+    });
+    let mut lower = [0; LONGEST_NAME];
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    BY_NAME.get(&*lower).copied()
 }
+
+/// Bytes of the longest name, `zrevrangebyscore` and `zremrangebyscore`.
+const LONGEST_NAME: usize = 16;
 
 /// All commands, for `COMMAND`.
 pub fn all() -> &'static [CommandSpec] {
@@ -229,6 +240,20 @@ static TABLE: &[CommandSpec] = &[
     data("zinterstore",        -4, W, sorted_algebra::zinterstore),
     data("zdiffstore",         -4, W, sorted_algebra::zdiffstore),
     data("zscan",              -3, R, scans::zscan),
+    data("incrbyfloat",         3, W, numbers::incrbyfloat),
+    data("lcs",                -3, R, lcs::lcs),
+    data("setbit",              4, W, bits::setbit),
+    data("getbit",              3, R, bits::getbit),
+    data("bitcount",           -2, R, bits::bitcount),
+    data("bitpos",             -3, R, bits::bitpos),
+    data("bitop",              -4, W, bits::bitop),
+    data("object",             -2, R, objects::object),
+    data("touch",              -2, R, objects::touch),
+    data("move",                3, W, objects::move_key),
+    data("dump",                2, R, objects::dump),
+    data("restore",            -4, W, objects::restore),
+    data("sort",               -2, W, sort::sort),
+    data("sort_ro",            -2, R, sort::sort_ro),
     data("del",        -2, W, keys::del),
     data("unlink",     -2, W, keys::del),
     data("exists",     -2, R, keys::exists),
@@ -295,6 +320,11 @@ mod tests {
             .collect();
         assert_eq!(names.len(), all().len());
         assert!(all().iter().all(|spec| names.contains(spec.name)));
+        assert!(
+            all()
+                .iter()
+                .all(|spec| lookup(spec.name.as_bytes()).is_some())
+        );
     }
 
     #[test]
