@@ -1,11 +1,9 @@
-//! The backlog: the most recent bytes of the stream, kept so that a replica can be continued.
+//! The backlog: which of the most recent bytes of the stream a replica can be continued from.
 //!
-//! It holds the same shared bytes that the replicas are sent; nothing is copied. Sizes are in bytes.
-//! Invariant: `first + held = offset of the stream + 1` (PROTOCOL §6 S5).
+//! It is a window over the [`SharedStream`](crate::shared_stream::SharedStream), which holds the bytes. Sizes are in
+//! bytes. Invariant: `first + held = offset of the stream + 1` (PROTOCOL §6 S5).
 
 use std::collections::VecDeque;
-
-use bytes::Bytes;
 
 use crate::offset::NextByte;
 use crate::rulebook::Trim;
@@ -32,7 +30,6 @@ pub struct Backlog {
     first: NextByte,
     held: u64,
     size: u64,
-    pieces: VecDeque<Bytes>,
     blocks: VecDeque<Block>,
 }
 
@@ -44,7 +41,6 @@ impl Backlog {
             first,
             held: 0,
             size,
-            pieces: VecDeque::new(),
             blocks: VecDeque::new(),
         }
     }
@@ -69,18 +65,25 @@ impl Backlog {
         self.first.advanced(self.held)
     }
 
-    /// Takes the bytes at the end of the stream, then trims; `pinned` is the oldest byte that some replica still lacks.
-    pub fn append(&mut self, bytes: Bytes, trim: Trim, pinned: Option<NextByte>) {
-        let length = bytes.len() as u64;
+    /// Takes in `length` bytes at the end of the stream; trimming is another step.
+    pub fn append(&mut self, length: u64, trim: Trim) {
         self.held += length;
         if trim == Trim::Blocks {
             self.fill_blocks(length);
         }
-        self.pieces.push_back(bytes);
-        self.trim(trim, pinned);
     }
 
-    /// Cuts the front down to the size by the era's rule (PROTOCOL §3.6).
+    /// Whether trimming would do anything, if no replica stood in the way.
+    pub fn is_too_large(&self, trim: Trim) -> bool {
+        let droppable = match trim {
+            Trim::Ring => 0,
+            Trim::Blocks => self.blocks.front().map_or(0, |block| block.used),
+        };
+        self.held - droppable.min(self.held) > self.size
+    }
+
+    /// Cuts the front down to the size by the era's rule; `pinned` is the oldest byte that some replica still lacks
+    /// (PROTOCOL §3.6).
     pub fn trim(&mut self, trim: Trim, pinned: Option<NextByte>) {
         match trim {
             Trim::Ring => self.drop_front(self.held.saturating_sub(self.size)),
@@ -97,21 +100,6 @@ impl Backlog {
                 self.trim(trim, pinned);
             }
         }
-    }
-
-    /// The bytes from number `from` on, or all when `from` lies before the window.
-    pub fn copy_from(&self, from: NextByte) -> Vec<Bytes> {
-        let mut skip = from.distance_from(self.first) as usize;
-        let mut found = Vec::new();
-        for piece in &self.pieces {
-            if skip >= piece.len() {
-                skip -= piece.len();
-            } else {
-                found.push(piece.slice(skip..));
-                skip = 0;
-            }
-        }
-        found
     }
 
     fn fill_blocks(&mut self, mut length: u64) {
@@ -148,19 +136,9 @@ impl Backlog {
         }
     }
 
-    fn drop_front(&mut self, mut excess: u64) {
+    fn drop_front(&mut self, excess: u64) {
         self.first = self.first.advanced(excess);
         self.held -= excess;
-        while excess > 0 {
-            let Some(mut piece) = self.pieces.pop_front() else {
-                return;
-            };
-            let length = piece.len() as u64;
-            if length > excess {
-                self.pieces.push_front(piece.split_off(excess as usize));
-            }
-            excess = excess.saturating_sub(length);
-        }
     }
 }
 
@@ -168,16 +146,23 @@ impl Backlog {
 mod tests {
     use super::*;
 
-    const TOKEN: usize = 32 * 1024;
+    const TOKEN: u64 = 32 * 1024;
+
+    fn put(backlog: &mut Backlog, length: u64, trim: Trim, pinned: Option<NextByte>) {
+        backlog.append(length, trim);
+        if backlog.is_too_large(trim) {
+            backlog.trim(trim, pinned);
+        }
+    }
 
     /// Appends a SELECT and `count` commands of 32 KiB each; the numbers at which commands begin come back.
-    fn filled(size: u64, trim: Trim, count: usize) -> (Backlog, Vec<NextByte>) {
+    fn filled(size: u64, trim: Trim, count: u64) -> (Backlog, Vec<NextByte>) {
         let mut backlog = Backlog::new(NextByte::new(1), size);
-        backlog.append(Bytes::from_static(&[b's'; 23]), trim, None);
+        put(&mut backlog, 23, trim, None);
         let mut starts = Vec::new();
         for _ in 0..count {
             starts.push(backlog.end());
-            backlog.append(Bytes::from(vec![b'x'; TOKEN]), trim, None);
+            put(&mut backlog, TOKEN, trim, None);
         }
         (backlog, starts)
     }
@@ -187,12 +172,12 @@ mod tests {
         for trim in [Trim::Ring, Trim::Blocks] {
             for k in 1..=3 {
                 for written in k..12 {
-                    let (backlog, starts) = filled((k * TOKEN + TOKEN / 4) as u64, trim, written);
+                    let (backlog, starts) = filled(k * TOKEN + TOKEN / 4, trim, written);
                     let kept = starts
                         .iter()
                         .filter(|start| **start >= backlog.first())
                         .count();
-                    assert_eq!(kept, k, "{trim:?}, k = {k}, {written} commands");
+                    assert_eq!(kept as u64, k, "{trim:?}, k = {k}, {written} commands");
                 }
             }
         }
@@ -203,12 +188,6 @@ mod tests {
         for trim in [Trim::Ring, Trim::Blocks] {
             let (backlog, _) = filled(20_000, trim, 5);
             assert_eq!(backlog.end().get(), 1 + 23 + 5 * TOKEN as i64);
-            let copied: usize = backlog
-                .copy_from(backlog.first())
-                .iter()
-                .map(Bytes::len)
-                .sum();
-            assert_eq!(copied as u64, backlog.held());
         }
     }
 
@@ -216,11 +195,7 @@ mod tests {
     fn blocks_that_a_replica_lacks_are_kept() {
         let mut backlog = Backlog::new(NextByte::new(1), MINIMUM_SIZE);
         for _ in 0..4 {
-            backlog.append(
-                Bytes::from(vec![b'x'; TOKEN]),
-                Trim::Blocks,
-                Some(NextByte::new(1)),
-            );
+            put(&mut backlog, TOKEN, Trim::Blocks, Some(NextByte::new(1)));
         }
         assert_eq!(backlog.first(), NextByte::new(1));
         backlog.trim(Trim::Blocks, None);
@@ -237,15 +212,6 @@ mod tests {
         );
         let (mut blocks, _) = filled(1 << 20, Trim::Blocks, 2);
         blocks.resize(1 << 19, Trim::Blocks, None);
-        assert_eq!(blocks.held(), 23 + 2 * TOKEN as u64);
-    }
-
-    #[test]
-    fn a_copy_may_begin_inside_a_command() {
-        let mut backlog = Backlog::new(NextByte::new(101), MINIMUM_SIZE);
-        backlog.append(Bytes::from_static(b"abc"), Trim::Ring, None);
-        backlog.append(Bytes::from_static(b"def"), Trim::Ring, None);
-        assert_eq!(backlog.copy_from(NextByte::new(102)).concat(), b"bcdef");
-        assert_eq!(backlog.copy_from(NextByte::new(107)).concat(), b"");
+        assert_eq!(blocks.held(), 23 + 2 * TOKEN);
     }
 }

@@ -1,13 +1,12 @@
 //! One connection that somebody opened to us: a user, or a replica.
 
-use std::net::SocketAddr;
-
 use bytes::{Bytes, BytesMut};
 
 use crate::commands::Wait;
-use crate::event::{ClientId, Framing, JobId};
-use crate::offset::{NextByte, ReplOffset};
+use crate::event::{ClientId, Framing, JobId, Peer};
+use crate::offset::ReplOffset;
 use crate::resp::{Limits, Request, RequestDecoder};
+use crate::shared_stream::Position;
 use crate::watching::Watch;
 
 /// What the commands of one connection depend on.
@@ -69,6 +68,15 @@ pub enum Blocked {
         /// Which.
         job: JobId,
     },
+    /// `CONFIG REWRITE`: the file.
+    ConfigFile,
+    /// `SHUTDOWN`: the end.
+    Ending,
+    /// A pause: the command that may not run yet.
+    Paused {
+        /// It.
+        request: Request,
+    },
 }
 
 /// Where a replica stands with its primary (PROTOCOL §1, §3.2 to §3.4).
@@ -85,8 +93,8 @@ pub enum Phase {
         label: ReplOffset,
         /// How the snapshot travels.
         framing: Framing,
-        /// The stream since the cut.
-        pending: Vec<Bytes>,
+        /// Where the stream goes on after the snapshot.
+        from: Position,
     },
     /// The file is being copied to it; the stream queues behind the file.
     Receiving(StreamStart),
@@ -94,20 +102,22 @@ pub enum Phase {
     Unacknowledged {
         /// The offset of the cut.
         label: ReplOffset,
-        /// The stream since the cut.
-        pending: Vec<Bytes>,
+        /// Where the stream goes on after the snapshot.
+        from: Position,
     },
     /// It gets the stream as it is written.
     Online(StreamStart),
 }
 
-/// Which byte of the stream stands where among the bytes of the connection.
+/// Which part of the stream stands where among the bytes of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamStart {
     /// So many bytes of the connection come before the stream.
     pub preceding: u64,
-    /// The first byte of the stream on this connection.
-    pub first: NextByte,
+    /// Where the stream begins on this connection.
+    pub first: Position,
+    /// Up to where it was handed to the connection.
+    pub handed: Position,
 }
 
 /// A connection that asked for the stream.
@@ -121,8 +131,8 @@ pub struct Replica {
     pub acknowledged: ReplOffset,
     /// When it was last heard of.
     pub heard_ms: u64,
-    /// The command that the fault of withholding keeps back.
-    pub withheld: Option<Bytes>,
+    /// Since when more waits for it than the soft limit allows.
+    pub above_soft_since_ms: Option<u64>,
     /// Whether the fault of the stray newline still owes it one.
     pub owes_newline: bool,
 }
@@ -133,11 +143,17 @@ pub struct Client {
     /// Its name here.
     pub id: ClientId,
     /// Where it comes from.
-    pub address: SocketAddr,
+    pub address: Peer,
     /// What it calls itself (`CLIENT SETNAME`).
     pub name: Bytes,
     /// Since when it is here.
     pub since_ms: u64,
+    /// When it last sent anything.
+    pub active_ms: u64,
+    /// The command it sent last, in lower case.
+    pub last_command: &'static str,
+    /// Whether it gave the password, or needs none.
+    pub authenticated: bool,
     /// Bytes that are not yet a whole command.
     pub input: BytesMut,
     /// Finds the commands in them.
@@ -168,12 +184,15 @@ pub struct Client {
 
 impl Client {
     /// A connection that has said nothing yet.
-    pub fn new(id: ClientId, address: SocketAddr, now_ms: u64) -> Self {
+    pub fn new(id: ClientId, address: Peer, now_ms: u64) -> Self {
         Self {
             id,
             address,
             name: Bytes::new(),
             since_ms: now_ms,
+            active_ms: now_ms,
+            last_command: "NULL",
+            authenticated: false,
             input: BytesMut::new(),
             decoder: RequestDecoder::new(Limits::default()),
             session: Session::default(),
@@ -192,19 +211,15 @@ impl Client {
 
     /// The address `INFO` shows for a replica: the announced one, or where it comes from.
     pub fn shown_address(&self) -> String {
-        self.announced
-            .address
-            .clone()
-            .unwrap_or_else(|| self.address.ip().to_string())
+        let announced = self.announced.address.clone();
+        announced.unwrap_or_else(|| self.address.host())
     }
 
-    /// The first byte of the stream that this replica has not been sent, if it holds on to any.
-    pub fn oldest_needed(&self) -> Option<NextByte> {
+    /// Where the stream begins that the system has not taken for this replica, if it holds on to any.
+    pub fn oldest_needed(&self) -> Option<Position> {
         match &self.replica.as_ref()?.phase {
             Phase::Waiting { .. } => None,
-            Phase::Accumulating { label, .. } | Phase::Unacknowledged { label, .. } => {
-                Some(label.next_byte())
-            }
+            Phase::Accumulating { from, .. } | Phase::Unacknowledged { from, .. } => Some(*from),
             Phase::Receiving(start) | Phase::Online(start) => Some(
                 start
                     .first
@@ -222,7 +237,7 @@ impl Replica {
             without_label,
             acknowledged: ReplOffset::ZERO,
             heard_ms: now_ms,
-            withheld: None,
+            above_soft_since_ms: None,
             owes_newline: true,
         }
     }

@@ -1,26 +1,81 @@
 //! What can be configured: the directives of Redis that have a meaning here, by their own names.
 //!
-//! One table serves the command line, `CONFIG GET` and `CONFIG SET`. Units are those of Redis and stand in the
-//! names of the fields.
+//! One table (in `directives`) serves the command line, the configuration file, `CONFIG GET`, `CONFIG SET` and
+//! `CONFIG REWRITE`. Units are those of Redis and stand in the names of the fields.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
-use crate::backlog;
 use crate::rulebook::Era;
+
+mod directives;
+pub mod file;
+mod values;
+
+use directives::INERT;
+pub use directives::{DIRECTIVES, Directive};
+pub use values::{DebugAccess, DisklessLoad, OutputLimit, OutputLimits};
 
 /// The values in force.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Address to listen on.
-    pub bind: String,
+    /// Addresses to listen on.
+    pub bind: Vec<String>,
     /// Port to listen on; 0 lets the system choose.
     pub port: u16,
+    /// Path of a unix socket to listen on too.
+    pub unixsocket: Option<PathBuf>,
+    /// Whether connections from other machines are refused while there is no password.
+    pub protected_mode: bool,
+    /// The password that clients must give; empty for none.
+    pub requirepass: String,
+    /// Most clients at once.
+    pub maxclients: u64,
+    /// Seconds after which a user without a command is cut off; 0 for never.
+    pub idle_timeout_s: u64,
+    /// Most bytes that a user may send before we can execute them.
+    pub query_buffer_bytes: u64,
+    /// Longest argument of a user, in bytes.
+    pub bulk_bytes: u64,
+    /// Most bytes that may wait for a connection that does not read.
+    pub output_limits: OutputLimits,
+    /// Where the log goes; the standard output if nowhere else.
+    pub logfile: Option<PathBuf>,
+    /// Who may use `DEBUG`.
+    pub debug: DebugAccess,
     /// Folder of the snapshot file.
     pub dir: PathBuf,
     /// Name of the snapshot file within `dir`.
     pub dbfilename: String,
-    /// The primary to follow, as told at start.
+    /// Save points as written; the empty text for none.
+    pub save: String,
+    /// Whether users may not write while the last snapshot of a save point failed.
+    pub stop_writes_on_save_error: bool,
+    /// Microseconds a running snapshot pauses before each key, and before its end.
+    pub key_save_delay_us: i64,
+    /// Seconds that a primary that is told to end waits for its replicas.
+    pub shutdown_timeout_s: u64,
+    /// The primary to follow; changes with the role.
     pub replicaof: Option<PrimaryAddress>,
+    /// The password given to the primary; empty for none.
+    pub masterauth: String,
+    /// The name given to the primary with the password; empty for none.
+    pub masteruser: String,
+    /// The address told to the primary; empty for none.
+    pub announce_ip: String,
+    /// The port told to the primary; 0 for the one listened on.
+    pub announce_port: u16,
+    /// Whether clients of a replica may not write.
+    pub replica_read_only: bool,
+    /// Whether a replica answers while its link is down.
+    pub serve_stale_data: bool,
+    /// Priority told to Sentinel.
+    pub replica_priority: u64,
+    /// Replicas without which no write is taken; 0 for none.
+    pub min_replicas_to_write: u64,
+    /// Seconds since the last acknowledgement up to which a replica counts for that.
+    pub min_replicas_max_lag_s: u64,
     /// Bytes of the backlog.
     pub backlog_bytes: u64,
     /// Seconds without replicas after which the backlog is given up; 0 for never.
@@ -31,24 +86,18 @@ pub struct Config {
     pub diskless_delay_s: u64,
     /// Number of waiting replicas that ends the delay; 0 for none.
     pub diskless_max_replicas: u64,
-    /// Microseconds a running snapshot pauses before each key, and before its end.
-    pub key_save_delay_us: i64,
+    /// How a replica takes a snapshot.
+    pub diskless_load: DisklessLoad,
     /// Seconds between two `PING`s in the stream.
     pub ping_period_s: u64,
     /// Seconds of silence after which a replication link is given up.
     pub repl_timeout_s: u64,
-    /// Save points as written; the empty text for none.
-    pub save: String,
-    /// Whether clients of a replica may not write.
-    pub replica_read_only: bool,
-    /// Priority told to Sentinel.
-    pub replica_priority: u64,
-    /// Most clients at once.
-    pub maxclients: u64,
     /// Accepted for the sake of scripts; timers here are exact.
     pub hz: u64,
     /// Accepted as `no` only: there is no append-only file.
     pub appendonly: bool,
+    /// Directives of Redis that change nothing here, as they were set.
+    inert: BTreeMap<&'static str, String>,
 }
 
 /// Where a primary listens.
@@ -58,6 +107,12 @@ pub struct PrimaryAddress {
     pub host: String,
     /// Port.
     pub port: u16,
+}
+
+impl fmt::Display for PrimaryAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.host, self.port)
+    }
 }
 
 /// A value that a directive cannot take.
@@ -87,243 +142,133 @@ pub enum ConfigError {
     },
 }
 
-/// One directive of the table.
-pub struct Directive {
-    /// Its name, and the older name it also answers to.
-    pub names: [&'static str; 2],
-    /// What the value must be, in words.
-    pub expected: &'static str,
-    /// Whether `CONFIG SET` may change it.
-    pub mutable: bool,
-    get: fn(&Config) -> String,
-    set: fn(&mut Config, &str) -> Option<()>,
+/// Whether a directive means anything here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// It does what it does in Redis.
+    Obeyed,
+    /// It is only remembered.
+    Remembered,
 }
-
-/// The directives, in the order of the help text.
-pub const DIRECTIVES: &[Directive] = &[
-    Directive {
-        names: ["port", ""],
-        expected: "a port number, 0 for any free one",
-        mutable: false,
-        get: |c| c.port.to_string(),
-        set: |c, text| put(&mut c.port, text.parse().ok()),
-    },
-    Directive {
-        names: ["bind", ""],
-        expected: "an address of this machine",
-        mutable: false,
-        get: |c| c.bind.clone(),
-        set: |c, text| {
-            put(
-                &mut c.bind,
-                text.split_whitespace().next().map(str::to_owned),
-            )
-        },
-    },
-    Directive {
-        names: ["dir", ""],
-        expected: "an existing folder",
-        mutable: true,
-        get: |c| c.dir.display().to_string(),
-        set: |c, text| put(&mut c.dir, non_empty(text).map(PathBuf::from)),
-    },
-    Directive {
-        names: ["dbfilename", ""],
-        expected: "a file name without a folder",
-        mutable: true,
-        get: |c| c.dbfilename.clone(),
-        set: |c, text| {
-            put(
-                &mut c.dbfilename,
-                non_empty(text)
-                    .filter(|name| !name.contains('/'))
-                    .map(str::to_owned),
-            )
-        },
-    },
-    Directive {
-        names: ["replicaof", "slaveof"],
-        expected: "a host and a port, or nothing",
-        mutable: false,
-        get: |c| {
-            c.replicaof
-                .as_ref()
-                .map_or_else(String::new, |p| format!("{} {}", p.host, p.port))
-        },
-        set: |c, text| put(&mut c.replicaof, parse_primary(text)),
-    },
-    Directive {
-        names: ["repl-backlog-size", ""],
-        expected: "a number of bytes such as 1048576 or 1mb",
-        mutable: true,
-        get: |c| c.backlog_bytes.to_string(),
-        set: |c, text| {
-            put(
-                &mut c.backlog_bytes,
-                parse_bytes(text).map(|bytes| bytes.max(backlog::MINIMUM_SIZE)),
-            )
-        },
-    },
-    Directive {
-        names: ["repl-backlog-ttl", ""],
-        expected: "a number of seconds, 0 for ever",
-        mutable: true,
-        get: |c| c.backlog_ttl_s.to_string(),
-        set: |c, text| put(&mut c.backlog_ttl_s, parse_seconds(text)),
-    },
-    Directive {
-        names: ["repl-diskless-sync", ""],
-        expected: "yes or no",
-        mutable: true,
-        get: |c| yes_or_no(c.diskless_sync),
-        set: |c, text| put(&mut c.diskless_sync, parse_yes_or_no(text)),
-    },
-    Directive {
-        names: ["repl-diskless-sync-delay", ""],
-        expected: "a number of seconds",
-        mutable: true,
-        get: |c| c.diskless_delay_s.to_string(),
-        set: |c, text| put(&mut c.diskless_delay_s, parse_seconds(text)),
-    },
-    Directive {
-        names: ["repl-diskless-sync-max-replicas", ""],
-        expected: "a number of replicas, 0 for no limit",
-        mutable: true,
-        get: |c| c.diskless_max_replicas.to_string(),
-        set: |c, text| put(&mut c.diskless_max_replicas, text.parse().ok()),
-    },
-    Directive {
-        names: ["rdb-key-save-delay", ""],
-        expected: "a number of microseconds",
-        mutable: true,
-        get: |c| c.key_save_delay_us.to_string(),
-        set: |c, text| put(&mut c.key_save_delay_us, text.parse().ok()),
-    },
-    Directive {
-        names: ["repl-ping-replica-period", "repl-ping-slave-period"],
-        expected: "a number of seconds from 1 on",
-        mutable: true,
-        get: |c| c.ping_period_s.to_string(),
-        set: |c, text| {
-            put(
-                &mut c.ping_period_s,
-                parse_seconds(text).filter(|seconds| *seconds > 0),
-            )
-        },
-    },
-    Directive {
-        names: ["repl-timeout", ""],
-        expected: "a number of seconds from 1 on",
-        mutable: true,
-        get: |c| c.repl_timeout_s.to_string(),
-        set: |c, text| {
-            put(
-                &mut c.repl_timeout_s,
-                parse_seconds(text).filter(|seconds| *seconds > 0),
-            )
-        },
-    },
-    Directive {
-        names: ["save", ""],
-        expected: "pairs of seconds and changes, or the empty text",
-        mutable: true,
-        get: |c| c.save.clone(),
-        set: |c, text| put(&mut c.save, parse_save(text)),
-    },
-    Directive {
-        names: ["replica-read-only", "slave-read-only"],
-        expected: "yes or no",
-        mutable: true,
-        get: |c| yes_or_no(c.replica_read_only),
-        set: |c, text| put(&mut c.replica_read_only, parse_yes_or_no(text)),
-    },
-    Directive {
-        names: ["replica-priority", "slave-priority"],
-        expected: "a number",
-        mutable: true,
-        get: |c| c.replica_priority.to_string(),
-        set: |c, text| put(&mut c.replica_priority, text.parse().ok()),
-    },
-    Directive {
-        names: ["maxclients", ""],
-        expected: "a number from 1 on",
-        mutable: true,
-        get: |c| c.maxclients.to_string(),
-        set: |c, text| {
-            put(
-                &mut c.maxclients,
-                text.parse().ok().filter(|count| *count > 0),
-            )
-        },
-    },
-    Directive {
-        names: ["hz", ""],
-        expected: "a number from 1 on",
-        mutable: true,
-        get: |c| c.hz.to_string(),
-        set: |c, text| put(&mut c.hz, text.parse().ok().filter(|hz| *hz > 0)),
-    },
-    Directive {
-        names: ["appendonly", ""],
-        expected: "no, because there is no append-only file here",
-        mutable: false,
-        get: |c| yes_or_no(c.appendonly),
-        set: |c, text| put(&mut c.appendonly, parse_yes_or_no(text).filter(|yes| !yes)),
-    },
-];
 
 impl Config {
     /// The defaults of an era.
     pub fn of(era: Era) -> Self {
         Self {
-            bind: "127.0.0.1".to_owned(),
+            bind: vec!["127.0.0.1".to_owned()],
             port: 6379,
+            unixsocket: None,
+            protected_mode: true,
+            requirepass: String::new(),
+            maxclients: 10_000,
+            idle_timeout_s: 0,
+            query_buffer_bytes: 1 << 30,
+            bulk_bytes: 512 << 20,
+            output_limits: OutputLimits::default(),
+            logfile: None,
+            debug: DebugAccess::Local,
             dir: PathBuf::from("."),
             dbfilename: "dump.rdb".to_owned(),
+            save: String::new(),
+            stop_writes_on_save_error: true,
+            key_save_delay_us: 0,
+            shutdown_timeout_s: 10,
             replicaof: None,
+            masterauth: String::new(),
+            masteruser: String::new(),
+            announce_ip: String::new(),
+            announce_port: 0,
+            replica_read_only: true,
+            serve_stale_data: true,
+            replica_priority: 100,
+            min_replicas_to_write: 0,
+            min_replicas_max_lag_s: 10,
             backlog_bytes: 1024 * 1024,
             backlog_ttl_s: 3600,
             diskless_sync: era == Era::Psync2V7,
             diskless_delay_s: 5,
             diskless_max_replicas: 0,
-            key_save_delay_us: 0,
+            diskless_load: DisklessLoad::Disabled,
             ping_period_s: 10,
             repl_timeout_s: 60,
-            save: String::new(),
-            replica_read_only: true,
-            replica_priority: 100,
-            maxclients: 10_000,
             hz: 10,
             appendonly: false,
+            inert: BTreeMap::new(),
         }
     }
 
-    /// The values of all directives whose names match, in the order of the table.
+    /// The values of all directives whose names match: first those of the table, then those that mean nothing here.
     pub fn get(&self, matches: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
-        let names = DIRECTIVES
-            .iter()
-            .flat_map(|directive| directive.names.map(|name| (name, directive)));
-        let wanted = names.filter(|(name, _)| !name.is_empty() && matches(name));
-        wanted
-            .map(|(name, directive)| (name, (directive.get)(self)))
+        let of_table = DIRECTIVES.iter().flat_map(|directive| {
+            let names = directive.names.into_iter().filter(|name| !name.is_empty());
+            names.map(|name| (name, (directive.get)(self)))
+        });
+        let inert = INERT.iter().map(|(name, default)| {
+            let value = self.inert.get(name).map_or(*default, String::as_str);
+            (*name, value.to_owned())
+        });
+        of_table
+            .chain(inert)
+            .filter(|(name, _)| matches(name))
             .collect()
     }
 
     /// Sets a directive at the start.
-    pub fn set_at_start(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
-        let directive = find(name)?;
-        (directive.set)(self, value).ok_or_else(|| bad_value(directive, value))
+    pub fn set_at_start(&mut self, name: &str, value: &str) -> Result<Meaning, ConfigError> {
+        match find(name) {
+            Ok(directive) => self.put(directive, value),
+            Err(error) => self.remember(name, value).ok_or(error),
+        }
     }
 
     /// Sets a directive while the server runs; the value is unchanged after an error.
-    pub fn set(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
-        let directive = find(name)?;
-        if !directive.mutable {
-            return Err(ConfigError::Immutable {
-                name: directive.names[0],
-            });
+    pub fn set(&mut self, name: &str, value: &str) -> Result<Meaning, ConfigError> {
+        match find(name) {
+            Ok(Directive {
+                mutable: false,
+                names,
+                ..
+            }) => Err(ConfigError::Immutable { name: names[0] }),
+            Ok(directive) => self.put(directive, value),
+            Err(error) => self.remember(name, value).ok_or(error),
         }
-        (directive.set)(self, value).ok_or_else(|| bad_value(directive, value))
+    }
+
+    fn put(&mut self, directive: &'static Directive, value: &str) -> Result<Meaning, ConfigError> {
+        let done = (directive.set)(self, value);
+        done.map(|()| Meaning::Obeyed)
+            .ok_or_else(|| ConfigError::BadValue {
+                name: directive.names[0],
+                value: value.to_owned(),
+                expected: directive.expected,
+            })
+    }
+
+    fn remember(&mut self, name: &str, value: &str) -> Option<Meaning> {
+        let (name, _) = INERT
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        self.inert.insert(*name, value.to_owned());
+        Some(Meaning::Remembered)
+    }
+
+    /// The value of a directive, by any of its names.
+    pub fn value(&self, name: &str) -> Option<String> {
+        let mut found = self.get(|known| known.eq_ignore_ascii_case(name));
+        found.pop().map(|(_, value)| value)
+    }
+
+    /// The directives whose values are not those of `defaults`, for the configuration file.
+    pub fn changed_from(&self, defaults: &Self) -> Vec<(&'static str, String)> {
+        let of_table = DIRECTIVES.iter().filter_map(|directive| {
+            let value = (directive.get)(self);
+            (value != (directive.get)(defaults)).then_some((directive.names[0], value))
+        });
+        let inert = self
+            .inert
+            .iter()
+            .map(|(name, value)| (*name, value.clone()));
+        of_table.chain(inert).collect()
     }
 
     /// The snapshot file.
@@ -347,10 +292,8 @@ impl Config {
 
 fn find(name: &str) -> Result<&'static Directive, ConfigError> {
     let known = |directive: &&Directive| {
-        directive
-            .names
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(name))
+        let mut names = directive.names.iter();
+        names.any(|known| known.eq_ignore_ascii_case(name))
     };
     let found = DIRECTIVES.iter().find(known).filter(|_| !name.is_empty());
     found.ok_or_else(|| ConfigError::Unknown {
@@ -358,87 +301,16 @@ fn find(name: &str) -> Result<&'static Directive, ConfigError> {
     })
 }
 
-fn bad_value(directive: &'static Directive, value: &str) -> ConfigError {
-    ConfigError::BadValue {
-        name: directive.names[0],
-        value: value.to_owned(),
-        expected: directive.expected,
-    }
-}
-
-fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
-    *place = value?;
-    Some(())
-}
-
-fn non_empty(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
-}
-
-fn yes_or_no(value: bool) -> String {
-    if value { "yes" } else { "no" }.to_owned()
-}
-
-fn parse_yes_or_no(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
-    }
-}
-
-/// Seconds that still fit when counted in milliseconds.
-fn parse_seconds(text: &str) -> Option<u64> {
-    text.parse::<u64>()
-        .ok()
-        .filter(|seconds| u32::try_from(*seconds).is_ok())
-}
-
-/// A host and a port; the empty text and `no one` are no primary, which is a value too.
-#[expect(
-    clippy::option_option,
-    reason = "the outer level says whether the text has a meaning at all"
-)]
-fn parse_primary(text: &str) -> Option<Option<PrimaryAddress>> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    match words.as_slice() {
-        [] => Some(None),
-        [no, one] if no.eq_ignore_ascii_case("no") && one.eq_ignore_ascii_case("one") => Some(None),
-        [host, port] => port.parse().ok().map(|port| {
-            Some(PrimaryAddress {
-                host: (*host).to_owned(),
-                port,
-            })
-        }),
-        _ => None,
-    }
-}
-
-/// Bytes with the suffixes of Redis: `k` is 1000, `kb` is 1024, and so on.
-fn parse_bytes(text: &str) -> Option<u64> {
-    const UNITS: [(&str, u64); 7] = [
-        ("kb", 1 << 10),
-        ("mb", 1 << 20),
-        ("gb", 1 << 30),
-        ("k", 1_000),
-        ("m", 1_000_000),
-        ("g", 1_000_000_000),
-        ("b", 1),
-    ];
-    let text = text.to_ascii_lowercase();
-    let unit = UNITS
+/// The name under which the directive stands in the table, if it means anything here.
+fn first_name(name: &str) -> Option<&'static str> {
+    let inert = INERT
         .iter()
-        .find_map(|(suffix, factor)| text.strip_suffix(suffix).map(|number| (number, *factor)));
-    let (number, factor) = unit.unwrap_or((&text, 1));
-    let bytes = number.parse::<u64>().ok()?.checked_mul(factor)?;
-    i64::try_from(bytes).is_ok().then_some(bytes)
-}
-
-fn parse_save(text: &str) -> Option<String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let sound =
-        words.len().is_multiple_of(2) && words.iter().all(|word| word.parse::<u32>().is_ok());
-    sound.then(|| words.join(" "))
+        .map(|(known, _)| *known)
+        .find(|known| known.eq_ignore_ascii_case(name));
+    find(name)
+        .ok()
+        .map(|directive| directive.names[0])
+        .or(inert)
 }
 
 #[cfg(test)]

@@ -9,16 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::event::{ClientId, Event};
-
-/// Most bytes that may wait for a connection that does not read (the hard limit of Redis for replicas).
-const OUTPUT_LIMIT: u64 = 256 * 1024 * 1024;
 
 /// Bytes asked of the system at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -40,15 +35,19 @@ pub(crate) enum Output {
 pub(crate) struct Connection {
     queue: mpsc::UnboundedSender<Output>,
     waiting_bytes: Arc<AtomicU64>,
+    /// The core gives it no more than it takes; there is no other limit.
+    paced: bool,
     reader: AbortHandle,
     writer: Option<JoinHandle<()>>,
 }
 
 impl Connection {
-    pub(crate) fn start(client: ClientId, stream: TcpStream, events: mpsc::Sender<Event>) -> Self {
-        // Replies are small and waited for; the system must not hold them back. It works without, only slower.
-        let _ = stream.set_nodelay(true);
-        let (reading, writing) = stream.into_split();
+    pub(crate) fn start(
+        client: ClientId,
+        reading: impl AsyncRead + Send + Unpin + 'static,
+        writing: impl AsyncWrite + Send + Unpin + 'static,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
         let (queue, outputs) = mpsc::unbounded_channel();
         let waiting_bytes = Arc::new(AtomicU64::new(0));
         let reader = tokio::spawn(read_all(client, reading, events.clone())).abort_handle();
@@ -64,19 +63,24 @@ impl Connection {
         Self {
             queue,
             waiting_bytes,
+            paced: false,
             reader,
             writer: Some(tokio::spawn(writer.run())),
         }
     }
 
-    /// Queues output; false when too much is waiting already. A writer that has ended reports that itself.
-    pub(crate) fn put(&self, output: Output) -> bool {
-        if let Output::Bytes(bytes) = &output {
-            let waiting = self
-                .waiting_bytes
-                .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            if waiting > OUTPUT_LIMIT {
-                return false;
+    /// Queues output; false when more than `limit` bytes are waiting already. A writer that has ended reports that
+    /// itself.
+    pub(crate) fn put(&mut self, output: Output, limit: u64) -> bool {
+        match &output {
+            Output::Report => self.paced = true,
+            Output::File { .. } => {}
+            Output::Bytes(bytes) => {
+                let length = bytes.len() as u64;
+                let waiting = self.waiting_bytes.fetch_add(length, Ordering::Relaxed);
+                if waiting > limit && !self.paced {
+                    return false;
+                }
             }
         }
         // The writer is gone only after it sent the event that the connection is closed.
@@ -105,7 +109,11 @@ impl Drop for Connection {
     }
 }
 
-async fn read_all(client: ClientId, mut stream: OwnedReadHalf, events: mpsc::Sender<Event>) {
+async fn read_all(
+    client: ClientId,
+    mut stream: impl AsyncRead + Unpin,
+    events: mpsc::Sender<Event>,
+) {
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(READ_BYTES);
@@ -126,9 +134,9 @@ async fn read_all(client: ClientId, mut stream: OwnedReadHalf, events: mpsc::Sen
     let _ = events.send(Event::Closed { client }).await;
 }
 
-struct Writer {
+struct Writer<W> {
     client: ClientId,
-    stream: OwnedWriteHalf,
+    stream: W,
     outputs: mpsc::UnboundedReceiver<Output>,
     waiting_bytes: Arc<AtomicU64>,
     events: mpsc::Sender<Event>,
@@ -136,7 +144,7 @@ struct Writer {
     reports: bool,
 }
 
-impl Writer {
+impl<W: AsyncWrite + Unpin> Writer<W> {
     async fn run(mut self) {
         if self.write_all().await.is_err() {
             let _ = self

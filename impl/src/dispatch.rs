@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::client::{Session, Transaction};
-use crate::commands::{self, CommandSpec, Context, Effect, Flags, Origin, Outcome};
+use crate::commands::{self, Context, Effect, Flags, Origin, Outcome};
 use crate::event::ClientId;
 use crate::keyspace::EncodingLimits;
 use crate::resp::{Reply, Request};
@@ -39,17 +39,23 @@ const OWN_COMMANDS: &[(&str, Run)] = &[
     ("info", |server, _, args, now_ms| {
         Some(server.info_reply(args, now_ms))
     }),
-    ("config", |server, _, args, now_ms| {
-        Some(server.config_command(args, now_ms))
+    ("config", Server::config_command),
+    ("auth", |server, id, args, _| {
+        Some(server.auth_reply(id, args))
     }),
+    ("hello", |server, id, args, _| {
+        Some(server.hello_reply(id, args))
+    }),
+    ("reset", |server, id, _, _| Some(server.reset_reply(id))),
+    ("failover", Server::failover_command),
     ("client", Server::client_command),
     ("command", |_, _, args, _| Some(command_reply(args))),
     ("shutdown", Server::shutdown_command),
     ("save", Server::save_command),
     ("bgsave", |server, _, _, _| Some(server.bgsave_command())),
     ("lastsave", |server, _, _, _| Some(server.lastsave_reply())),
-    ("debug", |server, _, args, _| {
-        Some(server.debug_command(args))
+    ("debug", |server, id, args, _| {
+        Some(server.debug_command(id, args))
     }),
     ("time", |_, _, _, now_ms| Some(time_reply(now_ms))),
 ];
@@ -60,6 +66,7 @@ impl Server {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
+        client.active_ms = now_ms;
         let Some(name) = request.args.first().map(|name| name.to_ascii_uppercase()) else {
             if let Some(replica) = &mut client.replica {
                 replica.heard_ms = now_ms;
@@ -70,13 +77,21 @@ impl Server {
         if client.replica.is_some() && name != b"REPLCONF" {
             return;
         }
+        let Some(request) = self.postpone(id, request) else {
+            return;
+        };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        client.last_command = commands::lookup(&name).map_or("unknown", |spec| spec.name);
         self.stats.commands += 1;
         let answer = match name.as_slice() {
             b"MULTI" => Some(self.multi(id)),
             b"EXEC" => self.exec(id, now_ms),
             b"DISCARD" => Some(self.discard(id, now_ms)),
             b"WATCH" if request.args.len() > 1 => Some(self.watch_command(id, &request, now_ms)),
-            _ if client.session.transaction.is_some() => Some(self.queue(id, request)),
+            b"RESET" | b"QUIT" => self.execute_alone(id, &request, now_ms),
+            _ if client.session.transaction.is_some() => Some(self.queue(id, request, now_ms)),
             _ => self.execute_alone(id, &request, now_ms),
         };
         if let Some(reply) = answer {
@@ -103,7 +118,7 @@ impl Server {
         effects: &mut Vec<Effect>,
         now_ms: u64,
     ) -> Answer {
-        let spec = match self.check(args) {
+        let spec = match self.check(id, args, now_ms) {
             Ok(spec) => spec,
             Err(refusal) => return Some(refusal),
         };
@@ -138,20 +153,6 @@ impl Server {
         }
     }
 
-    /// Whether the command exists, has enough words and may run here; otherwise the error to answer.
-    fn check(&self, args: &[Bytes]) -> Result<&'static CommandSpec, Reply> {
-        let spec = commands::check(args).map_err(|error| Reply::Error(error.to_string()))?;
-        if !self.rules.era.knows(spec.name) {
-            return Err(Reply::Error(format!("ERR unknown command '{}'", spec.name)));
-        }
-        if spec.is_write() && !self.is_primary() && self.config.replica_read_only {
-            return Err(Reply::Error(
-                "READONLY You can't write against a read only replica.".into(),
-            ));
-        }
-        Ok(spec)
-    }
-
     fn execute_data(
         &mut self,
         database: &mut usize,
@@ -172,7 +173,7 @@ impl Server {
             now_ms,
             origin,
             seed: self.ids.number(),
-            longest_string_bytes: Context::LONGEST_STRING_BYTES,
+            longest_string_bytes: self.config.bulk_bytes as usize,
             encoding_limits: EncodingLimits::default(),
             tracked: self.interest.exists(),
         }
@@ -222,8 +223,8 @@ impl Server {
         self.watch(id, &request.args[1..], now_ms)
     }
 
-    fn queue(&mut self, id: ClientId, request: Request) -> Reply {
-        let checked = match self.check(&request.args) {
+    fn queue(&mut self, id: ClientId, request: Request, now_ms: u64) -> Reply {
+        let checked = match self.check(id, &request.args, now_ms) {
             Ok(spec) if spec.flags.contains(Flags::NO_MULTI) => Err(Reply::Error(
                 "ERR Command not allowed inside a transaction".into(),
             )),

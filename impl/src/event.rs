@@ -2,14 +2,16 @@
 //!
 //! The shell turns sockets, files and timers into an [`Event`] and carries out each [`Action`], in order.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
+use crate::config::{Config, OutputLimits};
 use crate::ids::ReplicationId;
 use crate::keyspace::Snapshot;
-use crate::rdb::ReplicationFields;
+use crate::rdb::{Loaded, ReplicationFields};
 
 /// A connection that somebody opened to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +24,42 @@ pub struct LinkId(pub u64);
 /// One snapshot being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
+
+/// The other end of a connection that somebody opened to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peer {
+    /// An address.
+    Tcp(SocketAddr),
+    /// Somebody on this machine who opened our unix socket, of this path.
+    Unix(PathBuf),
+}
+
+impl Peer {
+    /// Whether it is on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+
+    /// The address without the port.
+    pub fn host(&self) -> String {
+        match self {
+            Self::Tcp(address) => address.ip().to_string(),
+            Self::Unix(path) => path.display().to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "{}:0", path.display()),
+        }
+    }
+}
 
 /// How a snapshot travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +81,7 @@ pub enum Event {
         /// The new connection.
         client: ClientId,
         /// Where it comes from.
-        address: SocketAddr,
+        address: Peer,
     },
     /// Bytes arrived on a connection.
     Received {
@@ -81,6 +119,13 @@ pub enum Event {
         /// The attempt.
         link: LinkId,
     },
+    /// A snapshot from the primary was read, and kept as our own file where that was asked for.
+    SnapshotLoaded {
+        /// The attempt that it came by.
+        link: LinkId,
+        /// What it held, or why it cannot be used.
+        result: Result<Box<Loaded>, String>,
+    },
     /// A part of a snapshot for sockets.
     SnapshotPart {
         /// The snapshot.
@@ -101,6 +146,13 @@ pub enum Event {
         job: JobId,
         /// What the system said.
         reason: String,
+    },
+    /// The configuration file was written, or could not be.
+    ConfigWritten {
+        /// Who asked for it.
+        client: ClientId,
+        /// What the system said if it failed.
+        failure: Option<String>,
     },
     /// The process was asked to end.
     Terminate,
@@ -186,12 +238,31 @@ pub enum Action {
         /// The pause.
         microseconds: u64,
     },
-    /// Keep a snapshot received from a primary as our own file.
-    StoreSnapshot {
+    /// Read a snapshot received from a primary, beside everything else, and if all of it can be read keep it as our own
+    /// file; then say so with [`Event::SnapshotLoaded`].
+    LoadSnapshot {
+        /// The attempt that it came by.
+        link: LinkId,
         /// Its bytes.
-        parts: Vec<Bytes>,
-        /// The file it becomes.
+        payload: Bytes,
+        /// The file it becomes, if it becomes one.
+        path: Option<PathBuf>,
+    },
+    /// Bring the configuration file up to date and say so with [`Event::ConfigWritten`].
+    WriteConfig {
+        /// Who asked for it.
+        client: ClientId,
+        /// The file.
         path: PathBuf,
+        /// The values in force.
+        config: Box<Config>,
+        /// The values that need no line.
+        defaults: Box<Config>,
+    },
+    /// Cut off users for whom more bytes wait than this from now on.
+    LimitOutput {
+        /// The limits of all classes.
+        limits: OutputLimits,
     },
     /// Do nothing at all for so long (`DEBUG SLEEP`).
     Sleep {

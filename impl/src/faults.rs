@@ -6,7 +6,7 @@ use crate::rulebook::{
     Accumulation, AcknowledgeAfterContinue, Adoption, Attach, BacklogBirth, BacklogContent,
     CacheAtFullLine, ContinueId, Discard, Era, Expiry, FirstStream, FullLine, HalfInput, IdCheck,
     LinkLoss, LowerBound, OffsetAtContinue, RequestByte, Rulebook, SavedLabel, SavedOffset,
-    SecondaryLimit, StreamWriting, UpperBound,
+    SecondaryLimit, StreamWriting, SyncFallback, UpperBound,
 };
 
 /// One way of being wrong.
@@ -224,6 +224,13 @@ pub const FAULTS: &[Fault] = &[
         spoil: |rules| rules.offset_at_continue = OffsetAtContinue::Reset,
     },
 ];
+
+/// Gives the rules the flaws that servers of their era still have in the field.
+pub fn ship(rules: &mut Rulebook) {
+    if rules.era != Era::Sync {
+        rules.sync_fallback = SyncFallback::KeepsStaleId;
+    }
+}
 
 /// The rules of `era` with the entry of the fault `name` spoiled.
 pub fn rulebook_with(era: Era, name: &str) -> Result<Rulebook, FaultError> {

@@ -1,14 +1,19 @@
 //! The stream: what goes into it, into the backlog and to each replica; and the beat that keeps replicas alive.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use crate::client::{Phase, Replica};
+use crate::client::{Client, Phase, Replica};
 use crate::commands::Effect;
 use crate::event::{ClientId, Framing};
+use crate::failover::Failover;
 use crate::primary::{Feed, KEEPALIVE_MS};
-use crate::rulebook::{Accumulation, BacklogContent, Era, Relay, StreamWriting};
+use crate::rulebook::{BacklogContent, Era, Relay, StreamWriting, Trim};
 use crate::server::Server;
+use crate::shared_stream::Position;
 use crate::stream;
+
+/// Bytes of the stream that wait in a replica's connection; the rest waits in the shared stream, where it is once.
+const HANDED_BYTES: u64 = 1024 * 1024;
 
 impl Server {
     /// Puts the effects of one unit of execution into the stream (PROTOCOL §2.5).
@@ -37,75 +42,149 @@ impl Server {
         self.history.has_backlog() || self.replicas().next().is_some()
     }
 
-    /// Appends bytes to the history and hands them to every replica: once written, never copied.
+    /// Appends bytes to the history, from where every replica gets them: written once, never copied again.
     pub(crate) fn feed(&mut self, bytes: &Bytes, kind: Feed) {
         self.primary.last_command_bytes = bytes.len() as u64;
-        let pinned = self.oldest_needed();
-        self.history
-            .append(self.kept_copy(bytes, kind), &self.rules, pinned);
+        self.history.append(bytes, &self.rules);
+        self.stream_moved = true;
+        if self.rules.backlog_content == BacklogContent::Differs && kind == Feed::Data {
+            let last = self.history.stream.end().back(b"?\r\n".len() as u64);
+            self.primary.spoiled.push_back(last);
+        }
+        if self.history.wants_trim(&self.rules) {
+            let pinned = self.oldest_needed();
+            self.history.trim(&self.rules, pinned);
+        }
+    }
+
+    /// Hands the stream on: to each replica as much as it takes, and back to memory what nobody needs any more.
+    pub(crate) fn distribute(&mut self) {
+        if !std::mem::take(&mut self.stream_moved) {
+            return;
+        }
         for id in self.replica_ids() {
-            self.feed_replica(id, bytes);
+            self.hand_over(id);
         }
+        let pinned = self.oldest_needed();
+        self.history.trim(&self.rules, pinned);
+        self.history.release(pinned);
     }
 
-    fn kept_copy(&self, bytes: &Bytes, kind: Feed) -> Bytes {
-        if self.rules.backlog_content == BacklogContent::AsSent || kind == Feed::Control {
-            return bytes.clone();
-        }
-        let mut wrong = BytesMut::from(bytes.as_ref());
-        if let Some(last) = wrong.len().checked_sub(b"?\r\n".len()) {
-            wrong[last] ^= 1;
-        }
-        wrong.freeze()
+    /// Bytes of the stream that a replica has not been sent, or of replies that wait for it.
+    pub(crate) fn bytes_waiting_for(&self, client: &Client) -> u64 {
+        let end = self.history.stream.end();
+        client
+            .oldest_needed()
+            .map_or(0, |position| end.distance_from(position))
     }
 
-    fn feed_replica(&mut self, id: ClientId, bytes: &Bytes) {
-        let Some(replica) = self
-            .clients
-            .get_mut(&id)
-            .and_then(|client| client.replica.as_mut())
-        else {
-            return;
-        };
-        match &mut replica.phase {
-            Phase::Waiting { .. } => {}
-            Phase::Accumulating { pending, .. } => {
-                if self.rules.accumulation == Accumulation::FromCut {
-                    pending.push(bytes.clone());
-                }
+    /// Cuts off replicas for which more waits than `client-output-buffer-limit` allows (PROTOCOL §3.5). The stream is in
+    /// memory once for all; a limit says how long it may be kept for one of them.
+    pub(crate) fn enforce_output_limits(&mut self, now_ms: u64) {
+        for id in self.replica_ids() {
+            if self.exceeds_output_limit(id, now_ms) {
+                self.log(
+                    "A replica is scheduled to be closed for overcoming of output buffer limits",
+                );
+                self.close(id, now_ms);
             }
-            Phase::Unacknowledged { pending, .. } => pending.push(bytes.clone()),
-            Phase::Receiving(_) | Phase::Online(_) => self.feed_one(id, bytes.clone()),
         }
     }
 
-    pub(crate) fn feed_one(&mut self, id: ClientId, bytes: Bytes) {
+    fn exceeds_output_limit(&mut self, id: ClientId, now_ms: u64) -> bool {
+        let limit = self.config.output_limits.replica;
+        // From 7.0 on a limit below the backlog has no effect: that much is kept anyhow.
+        let floor = if self.rules.trim == Trim::Blocks {
+            self.config.backlog_bytes
+        } else {
+            0
+        };
+        let above = |waiting: u64, limit: u64| limit > 0 && waiting > limit.max(floor);
+        let waiting = self
+            .clients
+            .get(&id)
+            .map_or(0, |client| self.bytes_waiting_for(client));
         let Some(replica) = self
             .clients
             .get_mut(&id)
             .and_then(|client| client.replica.as_mut())
         else {
+            return false;
+        };
+        if !above(waiting, limit.soft_bytes) {
+            replica.above_soft_since_ms = None;
+            return above(waiting, limit.hard_bytes);
+        }
+        let since_ms = *replica.above_soft_since_ms.get_or_insert(now_ms);
+        above(waiting, limit.hard_bytes) || now_ms.saturating_sub(since_ms) > limit.soft_s * 1_000
+    }
+
+    /// Gives a replica's connection the next bytes of the stream, unless enough wait there already.
+    fn hand_over(&mut self, id: ClientId) {
+        let to = self.handed_up_to();
+        let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
+        let room = HANDED_BYTES.saturating_sub(client.queued - client.written.min(client.queued));
+        let Some(replica) = client.replica.as_mut().filter(|_| room > 0) else {
+            return;
+        };
+        let (Phase::Receiving(start) | Phase::Online(start)) = &mut replica.phase else {
+            return;
+        };
+        let pieces = self.history.stream.share(start.handed, to, room);
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        start.handed = start.handed.advanced(length);
+        let stray = self.rules.stream_writing == StreamWriting::StrayNewline && length > 0;
+        if stray && std::mem::take(&mut replica.owes_newline) {
+            self.send(id, Bytes::from_static(b"\n"));
+        }
+        for piece in pieces {
+            self.send(id, piece);
+        }
+    }
+
+    /// The end of the stream; before the last command for the fault that withholds it.
+    fn handed_up_to(&self) -> Position {
+        let end = self.history.stream.end();
         match self.rules.stream_writing {
-            StreamWriting::Exact => self.send(id, bytes),
-            StreamWriting::WithholdsLast => {
-                if let Some(earlier) = replica.withheld.replace(bytes) {
-                    self.send(id, earlier);
-                }
-            }
-            StreamWriting::StrayNewline => {
-                if std::mem::take(&mut replica.owes_newline) {
-                    self.send(id, Bytes::from_static(b"\n"));
-                }
-                self.send(id, bytes);
-            }
+            StreamWriting::Exact | StreamWriting::StrayNewline => end,
+            StreamWriting::WithholdsLast => end.back(self.primary.last_command_bytes),
+        }
+    }
+
+    /// For the fault of a wrong backlog: a replica is continued with other bytes than were sent.
+    pub(crate) fn serve_spoiled(&mut self, id: ClientId, from: Position) {
+        if self.rules.backlog_content == BacklogContent::AsSent {
+            return;
+        }
+        let end = self.history.stream.end();
+        let mut wrong = self.history.stream.share(from, end, u64::MAX).concat();
+        for position in self
+            .primary
+            .spoiled
+            .iter()
+            .filter(|position| **position >= from)
+        {
+            wrong[position.distance_from(from) as usize] ^= 1;
+        }
+        self.send(id, Bytes::from(wrong));
+        if let Some(Replica {
+            phase: Phase::Online(start),
+            ..
+        }) = self
+            .clients
+            .get_mut(&id)
+            .and_then(|client| client.replica.as_mut())
+        {
+            start.handed = end;
         }
     }
 
     /// Newlines, heartbeats, silence, expiry of the backlog, and the delayed snapshot.
     pub(crate) fn tick_primary(&mut self, now_ms: u64) {
         self.maybe_cut_snapshot(now_ms);
+        self.enforce_output_limits(now_ms);
         if now_ms >= self.primary.next_keepalive_ms {
             self.primary.next_keepalive_ms = now_ms + KEEPALIVE_MS;
             self.keep_waiting_replicas_alive();
@@ -165,7 +244,8 @@ impl Server {
             Era::Psync => self.history.has_backlog(),
             Era::Sync => self.replicas().next().is_some(),
         };
-        if due {
+        // A primary that hands over must not run ahead of the replica it waits for (FLAWS B-41).
+        if due && self.failover == Failover::None && self.ending.is_none() {
             self.feed(&stream::ping(), Feed::Control);
         }
     }

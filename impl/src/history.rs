@@ -1,4 +1,4 @@
-//! The history a node calls its own: its name, the name it had before, how far it goes, and the backlog.
+//! The history a node calls its own: its name, the name it had before, how far it goes, the bytes and the backlog.
 //!
 //! Decisions are here, effects on connections are not. Offsets are in bytes of the stream.
 
@@ -10,6 +10,7 @@ use crate::offset::{NextByte, ReplOffset};
 use crate::rulebook::{
     BacklogBirth, Expiry, IdCheck, LowerBound, Rulebook, SecondaryLimit, UpperBound,
 };
+use crate::shared_stream::{Position, SharedStream};
 
 /// The name the history had before, and the last request honoured under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub enum Declined {
     },
 }
 
-/// Name, former name, offset and backlog.
+/// Name, former name, offset, bytes and backlog.
 #[derive(Debug)]
 pub struct History {
     /// The replication ID; the run ID in the era `psync`.
@@ -77,6 +78,8 @@ pub struct History {
     pub secondary: Option<Secondary>,
     /// The last byte produced here, or applied here on a replica.
     pub offset: ReplOffset,
+    /// The bytes that the backlog covers or a replica has not been sent.
+    pub stream: SharedStream,
     backlog: Option<Backlog>,
     backlog_size: u64,
 }
@@ -88,6 +91,7 @@ impl History {
             id,
             secondary: None,
             offset: ReplOffset::ZERO,
+            stream: SharedStream::default(),
             backlog: None,
             backlog_size,
         }
@@ -135,27 +139,61 @@ impl History {
         }
     }
 
-    /// Counts and keeps bytes that were sent; `kept` is what the backlog shall hold of them.
-    pub fn append(&mut self, kept: Bytes, rules: &Rulebook, pinned: Option<NextByte>) {
+    /// Puts bytes into the stream; with a backlog they are counted too.
+    pub fn append(&mut self, bytes: &Bytes, rules: &Rulebook) {
+        self.stream.append(bytes);
         if let Some(backlog) = &mut self.backlog {
-            self.offset = self.offset.advanced(kept.len() as u64);
-            backlog.append(kept, rules.trim, pinned);
+            self.offset = self.offset.advanced(bytes.len() as u64);
+            backlog.append(bytes.len() as u64, rules.trim);
         }
     }
 
-    /// Trims what no replica needs any more.
-    pub fn trim(&mut self, rules: &Rulebook, pinned: Option<NextByte>) {
+    /// Whether the backlog has grown enough to be trimmed.
+    pub fn wants_trim(&self, rules: &Rulebook) -> bool {
+        self.backlog
+            .as_ref()
+            .is_some_and(|backlog| backlog.is_too_large(rules.trim))
+    }
+
+    /// Trims the backlog; `pinned` is where the replica that is furthest behind stands.
+    pub fn trim(&mut self, rules: &Rulebook, pinned: Option<Position>) {
+        let pinned = pinned.map(|position| self.byte_at(position));
         if let Some(backlog) = &mut self.backlog {
             backlog.trim(rules.trim, pinned);
         }
     }
 
+    /// Releases the bytes that neither the backlog covers nor a replica lacks.
+    pub fn release(&mut self, pinned: Option<Position>) {
+        let end = self.stream.end();
+        let held = self.backlog.as_ref().map_or(0, Backlog::held);
+        self.stream.release_before(
+            pinned
+                .map_or(end, |pinned| pinned.min(end))
+                .min(end.back(held)),
+        );
+    }
+
     /// Gives the backlog, present or future, another size in bytes.
-    pub fn resize_backlog(&mut self, size: u64, rules: &Rulebook, pinned: Option<NextByte>) {
+    pub fn resize_backlog(&mut self, size: u64, rules: &Rulebook, pinned: Option<Position>) {
         self.backlog_size = size;
+        let pinned = pinned.map(|position| self.byte_at(position));
         if let Some(backlog) = &mut self.backlog {
             backlog.resize(size, rules.trim, pinned);
         }
+    }
+
+    /// The number of the byte at a position.
+    fn byte_at(&self, position: Position) -> NextByte {
+        let behind = self.stream.end().distance_from(position);
+        NextByte::new(self.offset.next_byte().get() - behind as i64)
+    }
+
+    /// Where a byte stands in the stream; the edge of the backlog for one outside of it.
+    pub fn position_of(&self, byte: NextByte) -> Position {
+        let held = self.backlog.as_ref().map_or(0, Backlog::held);
+        let behind = self.offset.next_byte().distance_from(byte).min(held);
+        self.stream.end().back(behind)
     }
 
     /// Promotion: the name becomes the secondary one, good up to the next byte (PROTOCOL §3.7).
@@ -180,6 +218,7 @@ impl History {
     pub fn adopt(&mut self, id: ReplicationId, offset: ReplOffset) {
         *self = Self {
             offset,
+            stream: std::mem::take(&mut self.stream),
             ..Self::new(id, self.backlog_size)
         };
     }
@@ -241,7 +280,8 @@ impl History {
         }
     }
 
-    fn rename_afresh(&mut self, ids: &mut IdSource) {
+    /// The history goes on under a fresh name, and without the one it had before.
+    pub fn rename_afresh(&mut self, ids: &mut IdSource) {
         self.id = ids.fresh();
         self.secondary = None;
     }
@@ -257,7 +297,7 @@ mod tests {
         let mut history = History::new(ids.fresh(), 1 << 20);
         let rules = Rulebook::of(era);
         history.create_first_backlog(&rules, &mut ids);
-        history.append(Bytes::from(vec![b'x'; 50]), &rules, None);
+        history.append(&Bytes::from(vec![b'x'; 50]), &rules);
         (history, ids)
     }
 
@@ -290,11 +330,7 @@ mod tests {
         let (mut history, mut ids) = history_of_50_bytes(Era::Psync2V7);
         let former = history.id;
         history.shift(&mut ids);
-        history.append(
-            Bytes::from(vec![b'y'; 50]),
-            &Rulebook::of(Era::Psync2V7),
-            None,
-        );
+        history.append(&Bytes::from(vec![b'y'; 50]), &Rulebook::of(Era::Psync2V7));
         assert_eq!(ask(&history, Era::Psync2V7, former, 51), Ok(()));
         assert_eq!(
             ask(&history, Era::Psync2V7, former, 52),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
+use crate::backlog::Backlog;
 use crate::client::{Client, Replica};
 use crate::ids::ReplicationId;
 use crate::keyspace::DATABASES;
@@ -14,9 +15,10 @@ use crate::rulebook::Era;
 use crate::server::Server;
 
 /// Sections in the order in which they are printed.
-const SECTIONS: [&str; 6] = [
+const SECTIONS: [&str; 7] = [
     "server",
     "clients",
+    "memory",
     "persistence",
     "stats",
     "replication",
@@ -56,6 +58,7 @@ impl Server {
         match section {
             "server" => self.server_lines(&mut lines, now_ms),
             "clients" => self.client_lines(&mut lines),
+            "memory" => self.memory_lines(&mut lines),
             "persistence" => self.persistence_lines(&mut lines),
             "stats" => self.stats_lines(&mut lines),
             "replication" => self.replication_lines(&mut lines, now_ms),
@@ -96,11 +99,35 @@ impl Server {
         lines.put("blocked_clients", blocked);
     }
 
+    /// Whether data are being read; a snapshot that needs no file counts from its first byte.
+    fn is_loading(&self) -> bool {
+        match self.link() {
+            Some(Link::Loading(_)) => true,
+            Some(Link::Transfer(transfer)) => transfer.payload.is_direct() && self.loads_directly(),
+            _ => false,
+        }
+    }
+
+    fn memory_lines(&self, lines: &mut Lines) {
+        let used = (self.memory_bytes)();
+        lines.put("used_memory", used);
+        lines.put("used_memory_rss", used);
+        lines.put("mem_total_replication_buffers", self.history.stream.held());
+        lines.put(
+            "mem_replication_backlog",
+            self.history.backlog().map_or(0, Backlog::held),
+        );
+        lines.put("maxmemory", 0);
+        lines.put("maxmemory_policy", "noeviction");
+    }
+
     fn persistence_lines(&self, lines: &mut Lines) {
         let to_file = |job: &crate::primary::Job| {
             job.purpose == Purpose::OwnFile || job.framing == crate::event::Framing::Disk
         };
-        lines.put("loading", 0);
+        let loading = self.is_loading();
+        lines.put("loading", u8::from(loading));
+        lines.put("async_loading", 0);
         lines.put("rdb_changes_since_last_save", self.changes);
         lines.put(
             "rdb_bgsave_in_progress",
@@ -111,6 +138,7 @@ impl Server {
             "rdb_last_bgsave_status",
             if self.last_save_ok { "ok" } else { "err" },
         );
+        lines.put("rdb_last_load_keys_expired", self.stats.expired_at_load);
         lines.put(
             "rdb_saving_to_file",
             u8::from(self.primary.job.as_ref().is_some_and(to_file)),
@@ -155,6 +183,9 @@ impl Server {
                 self.replica_line(client, replica, now_ms),
             );
         }
+        if self.is_primary() && self.config.min_replicas_to_write > 0 {
+            lines.put("min_slaves_good_slaves", self.good_replicas(now_ms));
+        }
         if self.rules.era.has_replication_ids() {
             self.history_lines(lines);
         }
@@ -179,8 +210,16 @@ impl Server {
         }
         lines.put(
             "master_sync_in_progress",
-            u8::from(matches!(following.link, Link::Transfer(_))),
+            u8::from(matches!(
+                following.link,
+                Link::Transfer(_) | Link::Loading(_)
+            )),
         );
+        if let Link::Transfer(transfer) = &following.link {
+            let (read, total) = transfer.payload.progress();
+            lines.put("master_sync_total_bytes", total.unwrap_or(0));
+            lines.put("master_sync_read_bytes", read);
+        }
         if self.rules.era.has_replication_ids() {
             lines.put("slave_read_repl_offset", self.read_offset(following));
         }
@@ -228,7 +267,7 @@ impl Server {
     }
 
     fn history_lines(&self, lines: &mut Lines) {
-        lines.put("master_failover_state", "no-failover");
+        lines.put("master_failover_state", self.failover.word());
         lines.put("master_replid", self.history.id);
         lines.put(
             "master_replid2",
@@ -252,15 +291,12 @@ impl Server {
         lines.put("repl_backlog_active", u8::from(backlog.is_some()));
         lines.put(
             "repl_backlog_size",
-            backlog.map_or(self.config.backlog_bytes, crate::backlog::Backlog::size),
+            backlog.map_or(self.config.backlog_bytes, Backlog::size),
         );
         lines.put(
             "repl_backlog_first_byte_offset",
             backlog.map_or(0, |backlog| backlog.first().get()),
         );
-        lines.put(
-            "repl_backlog_histlen",
-            backlog.map_or(0, crate::backlog::Backlog::held),
-        );
+        lines.put("repl_backlog_histlen", backlog.map_or(0, Backlog::held));
     }
 }

@@ -4,14 +4,19 @@
 //! of sockets, timers and files. Start reading at [`server`], then [`primary`] and `link`; [`rulebook`] names every
 //! decision in which versions differ.
 
+mod access;
 mod admin;
 pub mod backlog;
 pub mod client;
+mod client_command;
 pub mod commands;
 pub mod config;
 mod connection;
+mod debug;
 mod dispatch;
+mod ending;
 pub mod event;
+pub mod failover;
 pub mod faults;
 mod feeding;
 pub mod history;
@@ -20,9 +25,11 @@ mod info;
 pub mod keyspace;
 mod link;
 mod link_task;
+mod listening;
 mod numbers;
 pub mod offset;
 pub mod options;
+pub mod pausing;
 pub mod primary;
 pub mod rdb;
 pub mod replica;
@@ -30,6 +37,7 @@ pub mod resp;
 mod roles;
 pub mod rulebook;
 pub mod server;
+pub mod shared_stream;
 mod shell;
 mod snapshot_task;
 mod snapshots;
@@ -44,8 +52,10 @@ use std::process::ExitCode;
 
 use crate::ids::IdSource;
 use crate::keyspace::Keyspace;
+use crate::listening::{ListenError, Listening};
 use crate::options::{Serve, Wish};
 use crate::rdb::RdbError;
+use crate::rulebook::Rulebook;
 use crate::server::{Birth, SavedPosition, Server};
 use crate::shell::{Clock, Shell};
 
@@ -61,8 +71,10 @@ enum StartError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the snapshot {path} is refused and left as it is: {source}")]
     Refused { path: PathBuf, source: RdbError },
-    #[error("cannot listen on {address}: {source}")]
-    Listen { address: String, source: io::Error },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("the log file {path} cannot be written: {source}")]
+    Log { path: PathBuf, source: io::Error },
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
     #[error("{0}")]
@@ -89,19 +101,37 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve_and_report(serve: Serve) -> ExitCode {
-    // A second server in one process logs where the first one does.
-    let _ = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_target(false)
-        .log_internal_errors(false)
-        .try_init();
-    match start(serve) {
+    match open_log(serve.config.logfile.as_ref()).and_then(|()| start(serve)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("psync-server: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Lines of the log are in the file, or on the standard output, as soon as they are written.
+fn open_log(path: Option<&PathBuf>) -> Result<(), StartError> {
+    let log = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_target(false)
+        .log_internal_errors(false);
+    // A second server in one process logs where the first one does.
+    let _ = match path {
+        None => log.try_init(),
+        Some(path) => {
+            let file = std::fs::File::options()
+                .append(true)
+                .create(true)
+                .open(path);
+            let file = file.map_err(|source| StartError::Log {
+                path: path.clone(),
+                source,
+            })?;
+            log.with_writer(std::sync::Mutex::new(file)).try_init()
+        }
+    };
+    Ok(())
 }
 
 fn start(mut serve: Serve) -> Result<(), StartError> {
@@ -137,33 +167,43 @@ async fn listen_and_serve(
     keyspace: Keyspace,
     label: Option<SavedPosition>,
 ) -> Result<(), StartError> {
-    let address = format!("{}:{}", serve.config.bind, serve.config.port);
-    let listening = tokio::net::TcpListener::bind(&address).await;
-    let listener = listening.map_err(|source| StartError::Listen { address, source })?;
-    let local = listener.local_addr()?;
+    let listening = Listening::start(&serve.config).await?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
     let (clock, process_id) = (Clock::new(), std::process::id());
-    let key_delay_us = serve.config.key_save_delay_us.unsigned_abs();
+    let (port, config) = (listening.port, serve.config.clone());
     tracing::info!(
-        "psync-server {}, era {}, PID: {process_id}",
+        "psync-server {}, era {}, port {port}, PID: {process_id}",
         env!("CARGO_PKG_VERSION"),
         serve.rules.era
     );
-    if let Some(fault) = &serve.fault {
+    if serve.rules != Rulebook::of(serve.rules.era) {
+        let fault = serve.fault.as_deref().unwrap_or("as shipped");
         tracing::warn!("Wrong on purpose: {fault}");
     }
     let birth = Birth {
         rules: serve.rules,
         config: serve.config,
+        config_file: serve.file,
         ids: IdSource::from_seed(seed),
-        port: local.port(),
+        port,
         process_id,
+        memory_bytes: resident_bytes,
         now_ms: clock.now_ms(),
     };
     let core = Server::new(birth, keyspace, label);
-    tracing::info!("Ready to accept connections on {local}");
-    Ok(Shell::new(core, clock, listener, key_delay_us)
-        .serve()
-        .await?)
+    tracing::info!("Ready to accept connections");
+    Ok(Shell::new(core, clock, listening, &config).serve().await?)
+}
+
+/// The memory of this process, in bytes; zero where the system does not say.
+fn resident_bytes() -> u64 {
+    /// The size of a page on every system that has the file.
+    const PAGE: u64 = 4096;
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = text.split_whitespace().nth(1);
+    pages
+        .and_then(|pages| pages.parse::<u64>().ok())
+        .unwrap_or(0)
+        * PAGE
 }

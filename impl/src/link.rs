@@ -5,20 +5,22 @@ use std::mem;
 use bytes::{Bytes, BytesMut};
 
 use crate::client::Session;
+use crate::config::DisklessLoad;
 use crate::dispatch::UnsupportedCommand;
 use crate::event::{Action, LinkId};
+use crate::failover::Failover;
 use crate::ids::ReplicationId;
 use crate::offset::{NextByte, ReplOffset};
-use crate::primary::Feed;
-use crate::rdb;
+use crate::primary::{Feed, KEEPALIVE_MS};
+use crate::rdb::Loaded;
 use crate::replica::{
-    CachedPrimary, Connected, Following, Handshake, Label, Link, Payload, PayloadStep,
+    CachedPrimary, Connected, Following, Handshake, Label, Link, Loading, Payload, PayloadStep,
     PrimaryMisbehaved, Received, Role, Stage, Transfer, parse_label, take_line,
 };
 use crate::resp::Request;
 use crate::rulebook::{
     AcknowledgeAfterContinue, Adoption, CacheAtFullLine, ContinueId, Discard, Era, HalfInput,
-    LinkLoss, OffsetAtContinue, Relay, RequestByte,
+    LinkLoss, OffsetAtContinue, Relay, RequestByte, SyncFallback,
 };
 use crate::server::{SavedPosition, Server};
 use crate::stream;
@@ -55,6 +57,17 @@ impl Server {
         ))
     }
 
+    /// The same for a link in a certain phase.
+    fn take_link_if(
+        &mut self,
+        id: LinkId,
+        phase: impl Fn(&Link) -> bool,
+        now_ms: u64,
+    ) -> Option<Link> {
+        self.link().filter(|link| phase(link))?;
+        self.take_link(id, now_ms)
+    }
+
     fn put_link(&mut self, link: Link) {
         if let Some(following) = self.following() {
             following.link = link;
@@ -72,7 +85,7 @@ impl Server {
             let input = BytesMut::new();
             self.put_link(Link::Handshake(Handshake {
                 id,
-                stage: Stage::Pong,
+                awaited: [Stage::Pong].into(),
                 input,
                 heard_ms: now_ms,
             }));
@@ -84,6 +97,11 @@ impl Server {
         match self.take_link(id, now_ms) {
             Some(Link::Handshake(handshake)) => self.handshake_received(handshake, &bytes, now_ms),
             Some(Link::Transfer(transfer)) => self.transfer_received(transfer, bytes, now_ms),
+            Some(Link::Loading(mut loading)) => {
+                loading.rest.extend_from_slice(&bytes);
+                loading.heard_ms = now_ms;
+                self.put_link(Link::Loading(loading));
+            }
             Some(Link::Connected(connected)) => self.stream_received(connected, &bytes, now_ms),
             Some(other) => self.put_link(other),
             None => {}
@@ -106,47 +124,84 @@ impl Server {
 
     fn handshake_line(&mut self, mut handshake: Handshake, line: &[u8], now_ms: u64) {
         let id = handshake.id;
-        let burst = self.rules.era.has_replication_ids();
-        match handshake.stage {
-            Stage::Pong if !is_pong(line) => return self.retry_link(id, now_ms),
-            Stage::Pong => {
-                self.announce_port(id);
-                if burst {
-                    self.announce_capabilities(id);
-                }
-                handshake.stage = Stage::Port;
+        match handshake.awaited.front() {
+            Some(Stage::Answer) if line.is_empty() => {}
+            Some(Stage::Answer) | None => return self.answered(handshake, line, now_ms),
+            Some(Stage::Pong) if !is_pong(line) => return self.retry_link(id, now_ms),
+            Some(Stage::Pong) => self.introduce(&mut handshake),
+            Some(Stage::Password) if line.starts_with(b"-") => {
+                let text = String::from_utf8_lossy(line).into_owned();
+                self.log(format!("Unable to AUTH to MASTER: {text}"));
+                return self.retry_link(id, now_ms);
             }
-            Stage::Port if self.rules.era == Era::Sync => {
+            Some(_) => _ = handshake.awaited.pop_front(),
+        }
+        match handshake.awaited.front() {
+            // Before 6.2 each command waits for the reply to the one before (PROTOCOL §2.1).
+            Some(
+                stage @ (Stage::Password | Stage::Port | Stage::Address | Stage::Capabilities),
+            ) => {
+                if !self.rules.era.has_replication_ids() {
+                    self.say(id, *stage);
+                }
+            }
+            Some(Stage::Pong | Stage::Answer) => {}
+            None if self.rules.era == Era::Sync => {
                 self.send_link(id, Bytes::from_static(b"SYNC\r\n"));
                 return self.begin_transfer(handshake, None, now_ms);
             }
-            Stage::Port => {
-                if !burst {
-                    self.announce_capabilities(id);
-                }
-                handshake.stage = Stage::Capabilities;
-            }
-            Stage::Capabilities => {
+            None => {
                 self.ask(id);
-                handshake.stage = Stage::Answer;
+                handshake.awaited.push_back(Stage::Answer);
             }
-            Stage::Answer if line.is_empty() => {}
-            Stage::Answer => return self.answered(handshake, line, now_ms),
         }
         self.continue_handshake(handshake, now_ms);
     }
 
-    fn announce_port(&mut self, id: LinkId) {
-        let port = self.port.to_string();
-        self.send_link(id, stream::command(&["REPLCONF", "listening-port", &port]));
+    /// The primary is there: what it will be told, in order.
+    fn introduce(&mut self, handshake: &mut Handshake) {
+        let stages = [
+            Stage::Password,
+            Stage::Port,
+            Stage::Address,
+            Stage::Capabilities,
+        ];
+        let told = stages.into_iter().filter(|stage| match stage {
+            Stage::Password => !self.config.masterauth.is_empty(),
+            Stage::Address => !self.config.announce_ip.is_empty() && self.rules.era != Era::Sync,
+            Stage::Capabilities => self.rules.era != Era::Sync,
+            _ => true,
+        });
+        handshake.awaited = told.collect();
+        if self.rules.era.has_replication_ids() {
+            for stage in handshake.awaited.clone() {
+                self.say(handshake.id, stage);
+            }
+        }
     }
 
-    fn announce_capabilities(&mut self, id: LinkId) {
-        let words: &[&str] = match self.rules.era {
-            Era::Sync | Era::Psync => &["REPLCONF", "capa", "eof"],
-            Era::Psync2 | Era::Psync2V7 => &["REPLCONF", "capa", "eof", "capa", "psync2"],
+    fn say(&mut self, id: LinkId, stage: Stage) {
+        let (port, config) = (self.announced_port().to_string(), &self.config);
+        let words: Vec<&str> = match stage {
+            Stage::Password if config.masteruser.is_empty() => vec!["AUTH", &config.masterauth],
+            Stage::Password => vec!["AUTH", &config.masteruser, &config.masterauth],
+            Stage::Port => vec!["REPLCONF", "listening-port", &port],
+            Stage::Address => vec!["REPLCONF", "ip-address", &config.announce_ip],
+            Stage::Capabilities if self.rules.era.has_replication_ids() => {
+                vec!["REPLCONF", "capa", "eof", "capa", "psync2"]
+            }
+            Stage::Capabilities => vec!["REPLCONF", "capa", "eof"],
+            Stage::Pong | Stage::Answer => return,
         };
-        self.send_link(id, stream::command(words));
+        let bytes = stream::command(&words);
+        self.send_link(id, bytes);
+    }
+
+    fn announced_port(&self) -> u16 {
+        match self.config.announce_port {
+            0 => self.port,
+            port => port,
+        }
     }
 
     /// `PSYNC` with what is cached, or with nothing (PROTOCOL §4.2).
@@ -166,7 +221,11 @@ impl Server {
         self.log(format!(
             "Asking the primary to continue {name} from byte {wanted}"
         ));
-        self.send_link(id, stream::command(&["PSYNC", &name, &wanted]));
+        let mut words = vec!["PSYNC", name.as_str(), wanted.as_str()];
+        if self.failover != Failover::None {
+            words.push("FAILOVER");
+        }
+        self.send_link(id, stream::command(&words));
     }
 
     fn answered(&mut self, handshake: Handshake, line: &[u8], now_ms: u64) {
@@ -174,7 +233,18 @@ impl Server {
             "The primary answers {}",
             String::from_utf8_lossy(line)
         ));
-        match self.read_answer(line) {
+        let answer = self.read_answer(line);
+        if self.failover != Failover::None {
+            match answer {
+                Answer::Full(_) | Answer::Continue(_) => self.failover_done(),
+                Answer::Later | Answer::Other => {
+                    let reason = "Failover target rejected psync request";
+                    self.put_link(Link::Handshake(handshake));
+                    return self.abort_failover(reason, now_ms);
+                }
+            }
+        }
+        match answer {
             Answer::Full(label) => {
                 self.full_announced(label, now_ms);
                 self.begin_transfer(handshake, label, now_ms);
@@ -207,6 +277,7 @@ impl Server {
 
     /// What `+FULLRESYNC` changes before any data came (PROTOCOL §4.3); from 7.0 on, nothing.
     fn full_announced(&mut self, label: Option<Label>, now_ms: u64) {
+        self.announced_id = label.map(|label| label.id);
         self.forget_cached_by_era(now_ms);
         if self.rules.discard == Discard::AtLine {
             self.keyspace.flush_all();
@@ -252,33 +323,68 @@ impl Server {
         }
     }
 
-    /// The whole snapshot is in hand: read it, and only then replace data and label (PROTOCOL §4.4).
+    /// The whole snapshot is in hand: let it be read, beside everything else (PROTOCOL §4.4).
     fn load_snapshot(&mut self, id: LinkId, label: Option<Label>, received: Received, now_ms: u64) {
-        let loaded = match rdb::read(&Bytes::from(received.parts.concat())) {
+        // A payload that came directly is our own file only if there had to be one.
+        let without_file = received.had_mark && self.loads_directly();
+        let path = (!without_file).then(|| self.config.snapshot_path());
+        self.log("MASTER <-> REPLICA sync: Loading DB in memory");
+        self.put_link(Link::Loading(Loading {
+            id,
+            label,
+            rest: BytesMut::from(received.rest.as_ref()),
+            had_mark: received.had_mark,
+            next_newline_ms: now_ms + KEEPALIVE_MS,
+            heard_ms: now_ms,
+        }));
+        self.act(Action::LoadSnapshot {
+            link: id,
+            payload: received.payload,
+            path,
+        });
+    }
+
+    /// Whether a snapshot that is sent as it is made needs no file here.
+    pub(crate) fn loads_directly(&self) -> bool {
+        match self.config.diskless_load {
+            DisklessLoad::Disabled => false,
+            DisklessLoad::OnEmptyDb => self.keyspace.is_empty(),
+            DisklessLoad::SwapDb => true,
+        }
+    }
+
+    /// The snapshot was read: only now data and label are replaced (PROTOCOL §4.4).
+    pub(crate) fn snapshot_loaded(
+        &mut self,
+        id: LinkId,
+        result: Result<Box<Loaded>, String>,
+        now_ms: u64,
+    ) {
+        let Some(Link::Loading(loading)) =
+            self.take_link_if(id, |link| matches!(link, Link::Loading(_)), now_ms)
+        else {
+            return;
+        };
+        let loaded = match result {
             Ok(loaded) => loaded,
-            Err(error) => {
+            Err(reason) => {
                 self.log(format!(
-                    "The snapshot is refused, data and label stay as they were: {error}"
+                    "The snapshot is refused, data and label stay as they were: {reason}"
                 ));
                 return self.retry_link(id, now_ms);
             }
         };
-        self.act(Action::StoreSnapshot {
-            parts: received.parts,
-            path: self.config.snapshot_path(),
-        });
         self.keyspace = loaded.keyspace;
+        self.data_replaced(now_ms);
         self.disconnect_replicas(now_ms);
-        let database = loaded
-            .fields
-            .and_then(SavedPosition::of)
-            .map_or(0, |saved| saved.database);
-        let connected = self.connected_after_load(id, label, database, now_ms);
-        if received.had_mark {
+        let saved = loaded.fields.and_then(SavedPosition::of);
+        let database = saved.map_or(0, |saved| saved.database);
+        let connected = self.connected_after_load(id, loading.label, database, now_ms);
+        if loading.had_mark {
             self.acknowledge(&connected);
         }
-        self.log("The snapshot is loaded");
-        self.stream_established(connected, &received.rest, now_ms);
+        self.log("MASTER <-> REPLICA sync: Finished with success");
+        self.stream_established(connected, &loading.rest, now_ms);
     }
 
     fn connected_after_load(
@@ -292,12 +398,7 @@ impl Server {
             database,
             transaction: None,
         };
-        // After SYNC there is no label. A fresh name that nobody was told takes the place of the stale one that
-        // servers in the field keep (PROTOCOL §6 X7; FLAWS B-01).
-        let known = label.unwrap_or_else(|| Label {
-            id: self.ids.fresh(),
-            offset: ReplOffset::ZERO,
-        });
+        let known = label.unwrap_or_else(|| self.label_after_sync());
         self.adopt_label(known);
         if let Some(following) = self.following() {
             following.cached = None;
@@ -305,6 +406,21 @@ impl Server {
         let mut connected = Connected::new(id, known.id, known.offset, session, now_ms);
         connected.without_label = label.is_none();
         connected
+    }
+
+    /// After `SYNC` there is no label. A fresh name that nobody was told takes the place of the stale one that servers
+    /// in the field keep (PROTOCOL §6 X7; FLAWS B-01).
+    fn label_after_sync(&mut self) -> Label {
+        match self.rules.sync_fallback {
+            SyncFallback::FreshId => Label {
+                id: self.ids.fresh(),
+                offset: ReplOffset::ZERO,
+            },
+            SyncFallback::KeepsStaleId => Label {
+                id: self.announced_id.unwrap_or(ReplicationId::NONE),
+                offset: ReplOffset::new(-1),
+            },
+        }
     }
 
     /// Name and offset of what was loaded become ours; in the run-ID era they concern the link only.
@@ -323,6 +439,7 @@ impl Server {
         let Some(cached) = cached else {
             return self.retry_link(handshake.id, now_ms);
         };
+        self.log("Successful partial resynchronization with master.");
         let mut connected = Connected::new(
             handshake.id,
             cached.id,
@@ -370,6 +487,9 @@ impl Server {
         connected.input.extend_from_slice(bytes);
         connected.unapplied.extend_from_slice(bytes);
         loop {
+            if self.paused().is_some() {
+                return self.put_link(Link::Connected(connected));
+            }
             let Connected { decoder, input, .. } = connected.as_mut();
             match decoder.decode(input) {
                 Ok(None) => return self.put_link(Link::Connected(connected)),
@@ -490,10 +610,9 @@ impl Server {
 
     /// Remembers name, offset and database; half a command only in the run-ID era (PROTOCOL §4.5).
     fn cache_primary(&mut self, connected: Connected) {
-        if connected.without_label
-            || self.rules.era == Era::Sync
-            || self.rules.link_loss == LinkLoss::Forgotten
-        {
+        let anonymous =
+            connected.without_label && self.rules.sync_fallback == SyncFallback::FreshId;
+        if anonymous || self.rules.era == Era::Sync || self.rules.link_loss == LinkLoss::Forgotten {
             return;
         }
         let counted = match self.rules.half_input {
@@ -520,11 +639,33 @@ impl Server {
                     .heard_ms()
                     .is_some_and(|heard| now_ms.saturating_sub(heard) > limit_ms) =>
             {
-                self.log("The primary has been silent for too long");
+                let sentence = match link {
+                    Link::Connected(_) => "MASTER timeout: no data nor PING received...",
+                    Link::Transfer(_) => "Timeout receiving bulk data from MASTER...",
+                    _ => "Timeout connecting to the MASTER...",
+                };
+                self.log(sentence);
                 self.drop_link(now_ms);
             }
             Some(Link::Connected(_)) => self.acknowledge_in_time(now_ms),
+            Some(Link::Loading(_)) => self.say_that_we_load(now_ms),
             Some(_) | None => {}
+        }
+    }
+
+    /// A newline a second tells the primary that we are alive (PROTOCOL §2.6).
+    fn say_that_we_load(&mut self, now_ms: u64) {
+        let Some(Following {
+            link: Link::Loading(loading),
+            ..
+        }) = self.following()
+        else {
+            return;
+        };
+        if now_ms >= loading.next_newline_ms {
+            loading.next_newline_ms = now_ms + KEEPALIVE_MS;
+            let id = loading.id;
+            self.send_link(id, Bytes::from_static(b"\n"));
         }
     }
 

@@ -1,28 +1,13 @@
-//! The command line: every directive of Redis as `--name value`, and a few options of our own.
+//! The command line: a configuration file, every directive of Redis as `--name value`, and a few options of our own.
 
 use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
 
-use crate::config::{Config, ConfigError, DIRECTIVES};
+use crate::config::file::{self, UnbalancedQuotes};
+use crate::config::{Config, ConfigError, DIRECTIVES, Meaning};
 use crate::faults::{FAULTS, FaultError};
 use crate::rulebook::{Era, Rulebook, UnknownEra};
-
-/// Directives that Redis 7.0 has and that change nothing here; scripts may give them, with a warning.
-const IGNORED: &str = "acl-pubsub-default aclfile acllog-max-len activedefrag activerehashing always-show-logo \
-    aof-load-truncated aof-rewrite-incremental-fsync aof-timestamp-enabled aof-use-rdb-preamble appenddirname \
-    appendfilename appendfsync auto-aof-rewrite-min-size auto-aof-rewrite-percentage busy-reply-threshold \
-    client-output-buffer-limit client-query-buffer-limit cluster-enabled crash-log-enabled crash-memcheck-enabled \
-    daemonize databases disable-thp dynamic-hz enable-debug-command enable-module-command enable-protected-configs \
-    io-threads io-threads-do-reads jemalloc-bg-thread key-load-delay latency-monitor-threshold latency-tracking \
-    lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del lazyfree-lazy-user-del \
-    lazyfree-lazy-user-flush logfile loglevel lua-time-limit masterauth masteruser maxmemory maxmemory-policy \
-    maxmemory-samples min-replicas-max-lag min-replicas-to-write min-slaves-max-lag min-slaves-to-write \
-    no-appendfsync-on-rewrite notify-keyspace-events pidfile proc-title-template protected-mode proto-max-bulk-len \
-    rdb-del-sync-files rdb-save-incremental-fsync rdbchecksum rdbcompression repl-disable-tcp-nodelay \
-    repl-diskless-load replica-announce-ip replica-announce-port replica-announced replica-ignore-disk-write-errors \
-    replica-ignore-maxmemory replica-lazy-flush replica-serve-stale-data requirepass sanitize-dump-payload \
-    set-proc-title shutdown-on-sigint shutdown-on-sigterm shutdown-timeout slave-serve-stale-data \
-    slowlog-log-slower-than slowlog-max-len stop-writes-on-bgsave-error supervised syslog-enabled tcp-backlog \
-    tcp-keepalive timeout unixsocket";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -44,6 +29,8 @@ pub struct Serve {
     pub fault: Option<String>,
     /// The configuration.
     pub config: Config,
+    /// The file it came from, if it came from one; what `CONFIG REWRITE` writes.
+    pub file: Option<PathBuf>,
     /// Sentences the operator should read.
     pub warnings: Vec<String>,
 }
@@ -51,11 +38,21 @@ pub struct Serve {
 /// A command line that cannot be obeyed.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionError {
-    /// A word stands where an option is expected.
-    #[error("`{word}` stands where an option such as --port is expected")]
-    NotAnOption {
-        /// The word.
-        word: String,
+    /// The configuration file cannot be read.
+    #[error("the configuration file {} cannot be read: {source}", path.display())]
+    UnreadableFile {
+        /// Its name as given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The configuration file is not written as one.
+    #[error("the configuration file {}: {source}", path.display())]
+    BadFile {
+        /// Its name as given.
+        path: PathBuf,
+        /// What is wrong.
+        source: UnbalancedQuotes,
     },
     /// The option is neither ours nor one of Redis.
     #[error("there is no option `--{name}`; --help lists them")]
@@ -77,7 +74,7 @@ pub enum OptionError {
     Fault(#[from] FaultError),
     /// This build is honest.
     #[error(
-        "this server was built without the cargo feature `faults`, so `--fault {name}` is refused"
+        "this server was built without the cargo feature `faults`, so it cannot be wrong on purpose: `{name}` is refused"
     )]
     WithoutFaults {
         /// The fault asked for.
@@ -88,9 +85,15 @@ pub enum OptionError {
     Config(#[from] ConfigError),
 }
 
-/// Reads a command line without the name of the program.
+/// Reads a command line without the name of the program, and the configuration file if it begins with one.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Wish, OptionError> {
-    let options = group(args)?;
+    let mut args: Vec<String> = args
+        .into_iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let named = args.first().is_some_and(|word| !word.starts_with('-'));
+    let path = named.then(|| PathBuf::from(args.remove(0)));
+    let options = group(args);
     let asked = |name: &str| options.iter().any(|(option, _)| option == name);
     if asked("help") {
         return Ok(Wish::Help);
@@ -100,38 +103,87 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Wish, OptionErr
     }
     let (era, fault) = (own_value(&options, "era")?, own_value(&options, "fault")?);
     let era: Era = era.map_or(Ok(Era::Psync2V7), str::parse)?;
-    let rules = fault.map_or(Ok(Rulebook::of(era)), |name| faulty(era, name))?;
     let mut serve = Serve {
-        rules,
+        rules: rules(era, fault, asked("as-shipped"))?,
         fault: fault.map(str::to_owned),
         config: Config::of(era),
+        file: None,
         warnings: Vec::new(),
     };
-    for (name, value) in options
-        .iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "era" | "fault"))
-    {
-        set(&mut serve, name, value)?;
+    if let Some(path) = path {
+        read_file(&mut serve, path)?;
+    }
+    let own = |name: &str| matches!(name, "era" | "fault" | "as-shipped");
+    let directives = options.into_iter().filter(|(name, _)| !own(name));
+    for (name, value) in added_up(directives) {
+        match serve.config.set_at_start(&name, &value) {
+            Err(ConfigError::Unknown { name }) => return Err(OptionError::Unknown { name }),
+            result => note(&mut serve, &name, result?),
+        }
     }
     Ok(Wish::Serve(Box::new(serve)))
 }
 
-/// Options with their words: everything up to the next `--` is the value.
-fn group(args: impl IntoIterator<Item = OsString>) -> Result<Vec<(String, String)>, OptionError> {
-    let mut options: Vec<(String, Vec<String>)> = Vec::new();
-    for word in args {
-        let word = word.to_string_lossy().into_owned();
-        match (word.strip_prefix("--"), options.last_mut()) {
-            (Some(name), _) => options.push((name.to_owned(), Vec::new())),
-            (None, _) if word == "-h" => options.push(("help".to_owned(), Vec::new())),
-            (None, Some((_, words))) => words.push(word),
-            (None, None) => return Err(OptionError::NotAnOption { word }),
+/// Obeys a configuration file. What Redis has and we do not is no reason not to start.
+fn read_file(serve: &mut Serve, path: PathBuf) -> Result<(), OptionError> {
+    let text = std::fs::read_to_string(&path).and_then(|text| Ok((path.canonicalize()?, text)));
+    let (absolute, text) = match text {
+        Ok(read) => read,
+        Err(source) => return Err(OptionError::UnreadableFile { path, source }),
+    };
+    let directives = match file::parse(&text) {
+        Ok(directives) => directives,
+        Err(source) => return Err(OptionError::BadFile { path, source }),
+    };
+    for (name, value) in added_up(directives) {
+        match serve.config.set_at_start(&name, &value) {
+            Err(ConfigError::Unknown { name }) => serve.warnings.push(format!(
+                "the directive {name} of the configuration file is not known here and is ignored"
+            )),
+            result => note(serve, &name, result?),
         }
     }
-    Ok(options
-        .into_iter()
-        .map(|(name, words)| (name, words.join(" ")))
-        .collect())
+    serve.file = Some(absolute);
+    Ok(())
+}
+
+fn note(serve: &mut Serve, name: &str, meaning: Meaning) {
+    if meaning == Meaning::Remembered {
+        let warning = format!("the directive {name} has no meaning here and is only remembered");
+        serve.warnings.push(warning);
+    }
+}
+
+/// The save points of one source belong together.
+fn added_up(directives: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let mut added: Vec<(String, String)> = Vec::new();
+    for (name, value) in directives {
+        let earlier = added
+            .iter_mut()
+            .find(|(known, _)| *known == name && name == "save");
+        match earlier {
+            Some((_, points)) if !value.is_empty() => *points = format!("{points} {value}"),
+            Some((_, points)) => points.clear(),
+            None => added.push((name, value)),
+        }
+    }
+    added
+}
+
+/// Options with their words: everything up to the next `--` is the value.
+fn group(args: Vec<String>) -> Vec<(String, String)> {
+    let mut options: Vec<(String, Vec<String>)> = Vec::new();
+    for word in args {
+        match (word.strip_prefix("--"), options.last_mut()) {
+            (Some(name), _) => options.push((name.to_ascii_lowercase(), Vec::new())),
+            (None, _) if word == "-h" => options.push(("help".to_owned(), Vec::new())),
+            (None, _) if word == "-v" => options.push(("version".to_owned(), Vec::new())),
+            (None, Some((_, words))) => words.push(word),
+            (None, None) => options.push((word, Vec::new())),
+        }
+    }
+    let joined = |(name, words): (String, Vec<String>)| (name, words.join(" "));
+    options.into_iter().map(joined).collect()
 }
 
 fn own_value<'a>(
@@ -146,29 +198,21 @@ fn own_value<'a>(
     }
 }
 
-fn faulty(era: Era, name: &str) -> Result<Rulebook, OptionError> {
-    if cfg!(feature = "faults") {
-        Ok(crate::faults::rulebook_with(era, name)?)
-    } else {
-        Err(OptionError::WithoutFaults {
+/// The rules of an era, as they should be, as they are in the field, or with one fault.
+fn rules(era: Era, fault: Option<&str>, as_shipped: bool) -> Result<Rulebook, OptionError> {
+    let asked = fault.or(as_shipped.then_some("as-shipped"));
+    if let Some(name) = asked.filter(|_| !cfg!(feature = "faults")) {
+        return Err(OptionError::WithoutFaults {
             name: name.to_owned(),
-        })
+        });
     }
-}
-
-fn set(serve: &mut Serve, name: &str, value: &str) -> Result<(), OptionError> {
-    match serve.config.set_at_start(name, value) {
-        Err(ConfigError::Unknown { .. })
-            if IGNORED.split_whitespace().any(|ignored| ignored == name) =>
-        {
-            serve.warnings.push(format!(
-                "the directive --{name} has no meaning here and is ignored"
-            ));
-            Ok(())
-        }
-        Err(ConfigError::Unknown { name }) => Err(OptionError::Unknown { name }),
-        result => Ok(result?),
+    let mut rules = fault.map_or(Ok(Rulebook::of(era)), |name| {
+        crate::faults::rulebook_with(era, name)
+    })?;
+    if as_shipped {
+        crate::faults::ship(&mut rules);
     }
+    Ok(rules)
 }
 
 /// The text of `--help`.
@@ -185,16 +229,20 @@ pub fn help() -> String {
     let (directives, faults) = (directives.concat(), faults.concat());
     format!(
         "psync-server: a server that replicates as Redis does, generation by generation.\n\n\
-         Usage: psync-server [--name value]...\n\n\
+         Usage: psync-server [redis.conf] [--name value]...\n\n\
          A primary on port 7000 and a replica of it:\n\n  \
            psync-server --port 7000 --dir /tmp/a\n  \
            psync-server --port 7001 --dir /tmp/b --replicaof 127.0.0.1 7000\n\n\
          Then: redis-cli -p 7000 set x 1; redis-cli -p 7001 get x; redis-cli -p 7001 info replication\n\
+         Break the link and see it continued: redis-cli -p 7000 client kill type replica\n\
+         Exchange the two: redis-cli -p 7000 failover; redis-cli -p 7001 role\n\
          On SIGTERM and SIGINT the server ends, after a snapshot if --save names a save point.\n\n\
          Own options:\n  \
            --era NAME     the generation of the protocol: {eras} (default psync2-v7)\n  \
-           --fault NAME   be wrong in one way; only in a build with the cargo feature `faults`\n  \
+           --as-shipped   with the flaws that servers of that generation still have; see FLAWS.md\n  \
+           --fault NAME   be wrong in one way\n  \
            --help, --version\n\n\
+         --as-shipped and --fault need a build with the cargo feature `faults`.\n\n\
          Directives, named as in redis.conf (others of Redis are accepted with a warning):\n{directives}\n\
          Faults:\n{faults}\n\
          Exit status: 0 ended as asked, 1 could not serve, 2 misused.\n"
@@ -250,14 +298,41 @@ mod tests {
             Err(OptionError::Incomplete { .. })
         ));
         assert!(matches!(
-            parsed(&["file.conf"]),
-            Err(OptionError::NotAnOption { .. })
+            parsed(&["no-such-file.conf"]),
+            Err(OptionError::UnreadableFile { .. })
         ));
     }
 
     #[test]
+    fn a_file_comes_first_and_the_command_line_goes_beyond_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("redis.conf");
+        std::fs::write(
+            &path,
+            "port 7000\nsave 900 1\nsave 300 10\nno-such-thing 1\n",
+        )
+        .unwrap();
+        let path = path.to_str().unwrap();
+        let from_file = served(&[path]);
+        assert_eq!(
+            (from_file.config.port, from_file.config.save.as_str()),
+            (7000, "900 1 300 10")
+        );
+        assert_eq!(from_file.warnings.len(), 1);
+        let with_more = served(&[path, "--port", "7001", "--save", ""]);
+        assert_eq!(
+            (with_more.config.port, with_more.config.save.as_str()),
+            (7001, "")
+        );
+    }
+
+    #[test]
     fn faults_need_their_feature() {
-        let asked = parsed(&["--fault", "replication-id-not-checked"]);
-        assert_eq!(asked.is_ok(), cfg!(feature = "faults"));
+        for words in [
+            &["--fault", "replication-id-not-checked"][..],
+            &["--as-shipped"],
+        ] {
+            assert_eq!(parsed(words).is_ok(), cfg!(feature = "faults"), "{words:?}");
+        }
     }
 }

@@ -2,17 +2,21 @@
 //!
 //! Snapshots are in `snapshots`, the stream itself is in `feeding`.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use crate::client::{Phase, Replica, StreamStart};
 use crate::config::Config;
 use crate::event::{Action, ClientId, Framing, JobId};
+use crate::failover::Failover;
 use crate::history::PartialRequest;
 use crate::offset::{NextByte, ReplOffset};
 use crate::replica::Link;
 use crate::resp::Reply;
 use crate::rulebook::{Era, FullLine, Relay};
 use crate::server::Server;
+use crate::shared_stream::Position;
 
 /// Time between two newlines that tell a waiting replica that we are alive (PROTOCOL §2.4).
 pub(crate) const KEEPALIVE_MS: u64 = 1_000;
@@ -32,6 +36,8 @@ pub struct PrimarySide {
     pub(crate) next_job: u64,
     /// Length of the last command in the stream, which one fault adds to a label.
     pub(crate) last_command_bytes: u64,
+    /// Where the fault of a wrong backlog serves another byte than was sent.
+    pub(crate) spoiled: VecDeque<Position>,
 }
 
 /// A snapshot being written.
@@ -76,6 +82,7 @@ impl PrimarySide {
             next_keepalive_ms: now_ms + KEEPALIVE_MS,
             next_job: 0,
             last_command_bytes: 0,
+            spoiled: VecDeque::new(),
         }
     }
 }
@@ -94,6 +101,10 @@ impl Server {
             .is_none_or(|client| client.replica.is_some())
         {
             return;
+        }
+        if self.failover != Failover::None {
+            let text = "NOMASTERLINK Can't SYNC while failing over";
+            return self.reply(id, &Reply::Error(text.into()));
         }
         if self
             .link()
@@ -153,24 +164,16 @@ impl Server {
             "+CONTINUE\r\n".to_owned()
         };
         self.send(id, Bytes::from(line));
-        let missing = self
-            .history
-            .backlog()
-            .map(|backlog| backlog.copy_from(from))
-            .unwrap_or_default();
-        let queued: u64 = missing.iter().map(|piece| piece.len() as u64).sum();
-        let first = NextByte::new(self.history.offset.next_byte().get() - queued as i64);
+        let first = self.history.position_of(from);
         self.set_online(id, first, false, now_ms);
-        for piece in missing {
-            self.send(id, piece);
-        }
+        self.serve_spoiled(id, first);
     }
 
-    /// From here on the connection carries the stream, beginning with byte `first`.
+    /// From here on the connection carries the stream, beginning at `first`.
     pub(crate) fn set_online(
         &mut self,
         id: ClientId,
-        first: NextByte,
+        first: Position,
         without_label: bool,
         now_ms: u64,
     ) {
@@ -180,7 +183,9 @@ impl Server {
         let phase = Phase::Online(StreamStart {
             preceding: client.queued,
             first,
+            handed: first,
         });
+        self.stream_moved = true;
         match &mut client.replica {
             Some(replica) => (replica.phase, replica.heard_ms) = (phase, now_ms),
             None => client.replica = Some(Replica::new(phase, without_label, now_ms)),
@@ -266,8 +271,7 @@ impl Server {
         {
             (replica.phase, replica.heard_ms) = (Phase::Online(start), now_ms);
         }
-        let pinned = self.oldest_needed();
-        self.history.trim(&self.rules, pinned);
+        self.stream_moved = true;
         self.maybe_resume_snapshot();
     }
 
@@ -285,8 +289,7 @@ impl Server {
             self.act(Action::CancelSnapshot { job: job.id });
             self.maybe_cut_snapshot(now_ms);
         }
-        let pinned = self.oldest_needed();
-        self.history.trim(&self.rules, pinned);
+        self.stream_moved = true;
     }
 
     /// Cuts off all replicas, so that they ask again and learn what changed (PROTOCOL §4.6).
@@ -301,8 +304,8 @@ impl Server {
         self.replica_gone(now_ms);
     }
 
-    /// The first byte that some replica has not been sent: blocks from it on stay (PROTOCOL §3.6).
-    pub(crate) fn oldest_needed(&self) -> Option<NextByte> {
+    /// Where the replica that is furthest behind stands: blocks from there on stay (PROTOCOL §3.6).
+    pub(crate) fn oldest_needed(&self) -> Option<Position> {
         self.replicas()
             .filter_map(|(client, _)| client.oldest_needed())
             .min()

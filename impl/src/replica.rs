@@ -2,6 +2,8 @@
 //!
 //! Only values and the reading of bytes are here; the module `link` acts on them.
 
+use std::collections::VecDeque;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::client::Session;
@@ -79,6 +81,8 @@ pub enum Link {
     Handshake(Handshake),
     /// The snapshot arrives.
     Transfer(Transfer),
+    /// The snapshot is being read; nothing is replaced yet.
+    Loading(Loading),
     /// The stream arrives.
     Connected(Box<Connected>),
 }
@@ -88,21 +92,25 @@ pub enum Link {
 pub struct Handshake {
     /// Which attempt.
     pub id: LinkId,
-    /// The reply awaited.
-    pub stage: Stage,
+    /// The replies awaited, in order.
+    pub awaited: VecDeque<Stage>,
     /// Bytes without a line end so far.
     pub input: BytesMut,
     /// When the primary was last heard.
     pub heard_ms: u64,
 }
 
-/// The reply awaited.
+/// A reply awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// To `PING`.
     Pong,
+    /// To `AUTH`.
+    Password,
     /// To `REPLCONF listening-port`.
     Port,
+    /// To `REPLCONF ip-address`.
+    Address,
     /// To `REPLCONF capa`.
     Capabilities,
     /// To `PSYNC`.
@@ -118,6 +126,23 @@ pub struct Transfer {
     pub label: Option<Label>,
     /// What has come so far.
     pub payload: Payload,
+    /// When the primary was last heard.
+    pub heard_ms: u64,
+}
+
+/// A snapshot that has arrived and is being read.
+#[derive(Debug)]
+pub struct Loading {
+    /// Which attempt.
+    pub id: LinkId,
+    /// What it will be the data of; nothing after `SYNC`.
+    pub label: Option<Label>,
+    /// The stream that came meanwhile.
+    pub rest: BytesMut,
+    /// Whether an acknowledgement is due at once.
+    pub had_mark: bool,
+    /// When the primary is told again that we are alive.
+    pub next_newline_ms: u64,
     /// When the primary was last heard.
     pub heard_ms: u64,
 }
@@ -167,8 +192,8 @@ pub struct Connected {
 pub struct Payload {
     header: BytesMut,
     framing: Option<PayloadEnd>,
-    parts: Vec<Bytes>,
-    received: u64,
+    /// Grows with what has come, never by what was announced.
+    body: BytesMut,
 }
 
 /// How the end of the payload is known.
@@ -191,7 +216,7 @@ pub enum PayloadStep {
 #[derive(Debug)]
 pub struct Received {
     /// The snapshot.
-    pub parts: Vec<Bytes>,
+    pub payload: Bytes,
     /// What came behind it.
     pub rest: Bytes,
     /// Whether a mark ended it, so that an acknowledgement is due at once.
@@ -273,6 +298,7 @@ impl Link {
             Self::Connecting { id, .. } => Some(*id),
             Self::Handshake(handshake) => Some(handshake.id),
             Self::Transfer(transfer) => Some(transfer.id),
+            Self::Loading(loading) => Some(loading.id),
             Self::Connected(connected) => Some(connected.id),
         }
     }
@@ -284,6 +310,8 @@ impl Link {
             Self::Connecting { since_ms, .. } => Some(*since_ms),
             Self::Handshake(handshake) => Some(handshake.heard_ms),
             Self::Transfer(transfer) => Some(transfer.heard_ms),
+            // Reading has no limit, and the primary may be silent meanwhile.
+            Self::Loading(_) => None,
             Self::Connected(connected) => Some(connected.heard_ms),
         }
     }
@@ -294,7 +322,7 @@ impl Link {
             Self::Down { .. } => "connect",
             Self::Connecting { .. } => "connecting",
             Self::Handshake(_) => "handshake",
-            Self::Transfer(_) => "sync",
+            Self::Transfer(_) | Self::Loading(_) => "sync",
             Self::Connected(_) => "connected",
         }
     }
@@ -337,8 +365,7 @@ impl Default for Payload {
         Self {
             header: BytesMut::new(),
             framing: None,
-            parts: Vec::new(),
-            received: 0,
+            body: BytesMut::new(),
         }
     }
 }
@@ -365,19 +392,19 @@ impl Payload {
     fn push_body(&mut self, mut bytes: Bytes) -> PayloadStep {
         match self.framing {
             Some(PayloadEnd::Length(length)) => {
-                let wanted = (length - self.received).min(bytes.len() as u64);
+                let wanted = (length - self.received()).min(bytes.len() as u64);
                 let rest = bytes.split_off(wanted as usize);
-                self.keep(bytes);
-                if self.received == length {
+                self.body.extend_from_slice(&bytes);
+                if self.received() == length {
                     self.complete(rest, false)
                 } else {
                     PayloadStep::Incomplete
                 }
             }
             Some(PayloadEnd::Mark(mark)) => {
-                self.keep(bytes);
-                if self.ends_with(&mark) {
-                    self.drop_end(ID_LENGTH);
+                self.body.extend_from_slice(&bytes);
+                if self.body.ends_with(&mark) {
+                    self.body.truncate(self.body.len() - ID_LENGTH);
                     return self.complete(Bytes::new(), true);
                 }
                 PayloadStep::Incomplete
@@ -386,31 +413,27 @@ impl Payload {
         }
     }
 
-    fn keep(&mut self, bytes: Bytes) {
-        self.received += bytes.len() as u64;
-        self.parts.push(bytes);
+    fn received(&self) -> u64 {
+        self.body.len() as u64
     }
 
-    /// Whether the last bytes are the mark, however they were cut into parts.
-    fn ends_with(&self, mark: &[u8]) -> bool {
-        let backwards = self.parts.iter().rev().flat_map(|part| part.iter().rev());
-        self.received >= mark.len() as u64 && backwards.take(mark.len()).eq(mark.iter().rev())
+    /// Whether the payload itself has begun, and a mark will end it.
+    pub fn is_direct(&self) -> bool {
+        matches!(self.framing, Some(PayloadEnd::Mark(_)))
     }
 
-    fn drop_end(&mut self, mut excess: usize) {
-        while let Some(last) = self.parts.last_mut().filter(|_| excess > 0) {
-            let cut = excess.min(last.len());
-            last.truncate(last.len() - cut);
-            excess -= cut;
-            if last.is_empty() {
-                self.parts.pop();
-            }
-        }
+    /// Bytes that have come, and how many there will be if that is known.
+    pub fn progress(&self) -> (u64, Option<u64>) {
+        let total = match self.framing {
+            Some(PayloadEnd::Length(length)) => Some(length),
+            Some(PayloadEnd::Mark(_)) | None => None,
+        };
+        (self.received(), total)
     }
 
     fn complete(&mut self, rest: Bytes, had_mark: bool) -> PayloadStep {
         PayloadStep::Complete(Received {
-            parts: std::mem::take(&mut self.parts),
+            payload: self.body.split().freeze(),
             rest,
             had_mark,
         })
@@ -489,7 +512,7 @@ mod tests {
             panic!("{step:?}")
         };
         assert_eq!(
-            (received.parts.concat().as_slice(), received.rest.as_ref()),
+            (received.payload.as_ref(), received.rest.as_ref()),
             (&b"REDIS"[..], &b"rest"[..])
         );
     }
@@ -503,7 +526,7 @@ mod tests {
             let PayloadStep::Complete(received) = step else {
                 panic!("{chunk}: {step:?}")
             };
-            assert_eq!(received.parts.concat(), b"REDIS");
+            assert_eq!(received.payload.as_ref(), b"REDIS");
             assert!(received.had_mark);
         }
     }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::config::PrimaryAddress;
 use crate::dispatch::Answer;
 use crate::event::ClientId;
+use crate::failover::Failover;
 use crate::history::PartialRequest;
 use crate::offset::{NextByte, ReplOffset};
 use crate::replica::{CachedPrimary, Following, Link, Role};
@@ -25,10 +26,11 @@ impl Server {
                 "ERR value is not an integer or out of range".into(),
             ));
         };
-        if args.len() > 3 {
-            return Some(Reply::Error(
-                "ERR PSYNC FAILOVER is not supported here".into(),
-            ));
+        let asks_for_failover = args
+            .get(3)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"failover"));
+        if asks_for_failover && let Err(refusal) = self.take_over(&args[1], now_ms) {
+            return Some(refusal);
         }
         let request = PartialRequest {
             id: args[1].to_vec(),
@@ -107,6 +109,9 @@ impl Server {
         {
             return Reply::Error("ERR Command is not valid when client is a replica.".into());
         }
+        if self.failover != Failover::None {
+            return Reply::Error("ERR REPLICAOF not allowed while failing over.".into());
+        }
         if args[1].eq_ignore_ascii_case(b"no") && args[2].eq_ignore_ascii_case(b"one") {
             self.promote(now_ms);
             return Reply::OK;
@@ -131,13 +136,14 @@ impl Server {
     }
 
     /// Becomes a primary under a new name; the old one stays good up to here (PROTOCOL §4.6).
-    fn promote(&mut self, now_ms: u64) {
+    pub(crate) fn promote(&mut self, now_ms: u64) {
         if self.is_primary() {
             return;
         }
         let reached = self.link_offset();
         self.drop_link(now_ms);
         self.role = Role::Primary;
+        self.config.replicaof = None;
         self.primary.stream_database = None;
         self.primary.alone_since_ms = now_ms;
         match self.rules.relay {
@@ -169,7 +175,7 @@ impl Server {
     }
 
     /// Becomes the replica of another node, and offers it what is known (PROTOCOL §4.2, §4.6).
-    fn follow(&mut self, address: PrimaryAddress, now_ms: u64) {
+    pub(crate) fn follow(&mut self, address: PrimaryAddress, now_ms: u64) {
         let was_primary = self.is_primary();
         self.drop_link(now_ms);
         self.drop_waiters(now_ms);
@@ -196,6 +202,7 @@ impl Server {
             "Following {}:{} (was primary: {was_primary})",
             address.host, address.port
         ));
+        self.config.replicaof = Some(address.clone());
         self.role = Role::replica_of(address, cached, now_ms);
         self.connect(now_ms);
     }

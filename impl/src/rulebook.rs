@@ -325,6 +325,15 @@ pub enum SavedOffset {
     OneCommandMore,
 }
 
+/// What names the data of a snapshot that came by `SYNC`, which announces no label (PROTOCOL §4.4, §6 X7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncFallback {
+    /// A fresh name that nobody was told.
+    FreshId,
+    /// Wrong, and shipped: the name of the last announcement, counted from -1. FLAWS B-01.
+    KeepsStaleId,
+}
+
 /// One entry for each decision; see the type of each for what it decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rulebook {
@@ -380,6 +389,8 @@ pub struct Rulebook {
     pub offset_at_continue: OffsetAtContinue,
     /// See [`SavedOffset`].
     pub saved_offset: SavedOffset,
+    /// See [`SyncFallback`].
+    pub sync_fallback: SyncFallback,
 }
 
 impl Rulebook {
@@ -440,6 +451,7 @@ impl Rulebook {
             acknowledge_after_continue: AcknowledgeAfterContinue::Yes,
             offset_at_continue: OffsetAtContinue::Kept,
             saved_offset: SavedOffset::OfCut,
+            sync_fallback: SyncFallback::FreshId,
         }
     }
 }

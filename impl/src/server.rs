@@ -6,28 +6,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use crate::client::{Blocked, Client, Replica};
+use crate::commands;
 use crate::config::Config;
-use crate::event::{Action, ClientId, Event, JobId, LinkId};
+use crate::ending::Ending;
+use crate::event::{Action, ClientId, Event, LinkId};
+use crate::failover::Failover;
 use crate::history::History;
 use crate::ids::{IdSource, ReplicationId};
 use crate::keyspace::{DATABASES, Keyspace};
 use crate::offset::ReplOffset;
+use crate::pausing::Pause;
 use crate::primary::PrimarySide;
 use crate::rdb::ReplicationFields;
 use crate::replica::{CachedPrimary, Link, Role};
-use crate::resp::Reply;
-use crate::rulebook::Rulebook;
+use crate::resp::{Limits, Reply, RequestDecoder};
+use crate::rulebook::{Rulebook, SavedLabel};
 use crate::watching::Interest;
 
 /// The longest time between two ticks; the precision of every timer here.
 pub const TICK_MS: u64 = 50;
-
-/// Most bytes that may wait behind a command that waits (`client-query-buffer-limit` of Redis).
-const MAX_INPUT_BYTES: usize = 1024 * 1024 * 1024;
 
 /// What `INFO` counts since the start or since `CONFIG RESETSTAT`.
 #[derive(Debug, Default, Clone)]
@@ -36,8 +38,10 @@ pub struct Stats {
     pub connections: u64,
     /// Commands executed.
     pub commands: u64,
-    /// Connections refused because there were too many.
+    /// Connections that were not let in.
     pub rejected: u64,
+    /// Keys that had expired when the snapshot file was loaded.
+    pub expired_at_load: u64,
     /// Full resynchronizations begun.
     pub full: u64,
     /// Partial resynchronizations granted.
@@ -53,12 +57,16 @@ pub struct Birth {
     pub rules: Rulebook,
     /// Its configuration.
     pub config: Config,
+    /// The file its configuration came from, if it came from one.
+    pub config_file: Option<PathBuf>,
     /// Where its names come from.
     pub ids: IdSource,
     /// The port it really listens on.
     pub port: u16,
     /// The number of its process.
     pub process_id: u32,
+    /// Tells how much memory the process uses, in bytes; for `INFO`.
+    pub memory_bytes: fn() -> u64,
     /// The time.
     pub now_ms: u64,
 }
@@ -68,6 +76,8 @@ pub struct Birth {
 pub struct Server {
     pub(crate) rules: Rulebook,
     pub(crate) config: Config,
+    pub(crate) config_file: Option<PathBuf>,
+    pub(crate) memory_bytes: fn() -> u64,
     pub(crate) ids: IdSource,
     pub(crate) run_id: ReplicationId,
     pub(crate) port: u16,
@@ -89,7 +99,13 @@ pub struct Server {
     pub(crate) next_link: u64,
     pub(crate) next_expiry_ms: u64,
     pub(crate) active_expire: bool,
-    pub(crate) exit_after_save: Option<JobId>,
+    pub(crate) failover: Failover,
+    pub(crate) pause: Option<Pause>,
+    pub(crate) ending: Option<Ending>,
+    /// The name of the last announced full resynchronization, which the shipped fallback to `SYNC` goes by.
+    pub(crate) announced_id: Option<ReplicationId>,
+    /// Whether the stream, or somebody who follows it, moved since it was last distributed.
+    pub(crate) stream_moved: bool,
     actions: Vec<Action>,
 }
 
@@ -99,9 +115,11 @@ impl Server {
         let Birth {
             rules,
             config,
+            config_file,
             mut ids,
             port,
             process_id,
+            memory_bytes,
             now_ms,
         } = birth;
         let run_id = ids.fresh();
@@ -115,6 +133,8 @@ impl Server {
             primary: PrimarySide::new(now_ms, &config),
             rules,
             config,
+            config_file,
+            memory_bytes,
             ids,
             run_id,
             port,
@@ -132,7 +152,11 @@ impl Server {
             next_link: 0,
             next_expiry_ms: now_ms,
             active_expire: true,
-            exit_after_save: None,
+            failover: Failover::None,
+            pause: None,
+            ending: None,
+            announced_id: None,
+            stream_moved: false,
             actions: Vec::new(),
         };
         server.begin(label, now_ms);
@@ -151,9 +175,13 @@ impl Server {
             Event::LinkUp { link } => self.link_up(link, now_ms),
             Event::LinkReceived { link, bytes } => self.link_received(link, bytes, now_ms),
             Event::LinkDown { link } => self.link_down(link, now_ms),
+            Event::SnapshotLoaded { link, result } => self.snapshot_loaded(link, result, now_ms),
             Event::SnapshotPart { job, bytes } => self.snapshot_part(job, &bytes),
             Event::SnapshotDone { job, length } => self.snapshot_done(job, length, now_ms),
             Event::SnapshotFailed { job, reason } => self.snapshot_failed(job, &reason, now_ms),
+            Event::ConfigWritten { client, failure } => {
+                self.config_written(client, failure.as_deref(), now_ms);
+            }
             Event::Terminate => self.terminate(now_ms),
         }
         self.resume_released(now_ms);
@@ -166,11 +194,16 @@ impl Server {
         self.tick_waiters(now_ms);
         self.tick_save_points(now_ms);
         self.tick_expiry(now_ms);
+        self.tick_failover(now_ms);
+        self.tick_ending(now_ms);
+        self.tick_pause(now_ms);
+        self.tick_idle(now_ms);
         self.resume_released(now_ms);
     }
 
     /// What is to be done now, in this order.
     pub fn take_actions(&mut self) -> Vec<Action> {
+        self.distribute();
         mem::take(&mut self.actions)
     }
 
@@ -238,15 +271,24 @@ impl Server {
                     });
                 self.role = Role::replica_of(address, cached, now_ms);
             }
-            None => self.begin_as_primary(label),
+            None => self.begin_as_primary(label, now_ms),
         }
     }
 
-    fn begin_as_primary(&mut self, label: Option<SavedPosition>) {
-        use crate::rulebook::SavedLabel;
-        let Some(saved) = label.filter(|_| self.rules.era.has_replication_ids()) else {
-            return;
-        };
+    fn begin_as_primary(&mut self, label: Option<SavedPosition>, now_ms: u64) {
+        if let Some(saved) = label.filter(|_| self.rules.era.has_replication_ids()) {
+            self.take_over_saved(saved);
+        }
+        // What expired while nobody served it goes now; a replica that continues is told (PROTOCOL §3.7).
+        let expired = commands::expire_step(&mut self.keyspace, now_ms, usize::MAX, 0);
+        self.stats.expired_at_load = expired.len() as u64;
+        for effect in expired {
+            self.propagate(&[effect]);
+        }
+        self.changes = 0;
+    }
+
+    fn take_over_saved(&mut self, saved: SavedPosition) {
         match self.rules.saved_label {
             SavedLabel::Forgotten => {}
             SavedLabel::Secondary => self.history.continue_saved(saved.id, saved.offset),
@@ -260,14 +302,19 @@ impl Server {
     fn connected(&mut self, client: Client) {
         let id = client.id;
         self.stats.connections += 1;
-        let full = self.clients.len() as u64 >= self.config.maxclients;
+        let limits = Limits {
+            bulk_bytes: self.config.bulk_bytes as usize,
+            ..Limits::default()
+        };
+        let client = Client {
+            authenticated: self.config.requirepass.is_empty(),
+            decoder: RequestDecoder::new(limits),
+            ..client
+        };
         self.clients.insert(id, client);
-        if full {
+        if let Some(refusal) = self.refusal_at_door(id) {
             self.stats.rejected += 1;
-            self.reply(
-                id,
-                &Reply::Error("ERR max number of clients reached".into()),
-            );
+            self.reply(id, &Reply::Error(refusal.to_owned()));
             self.act(Action::Close { client: id });
             self.clients.remove(&id);
         }
@@ -276,11 +323,37 @@ impl Server {
     fn received(&mut self, id: ClientId, bytes: &[u8], now_ms: u64) {
         if let Some(client) = self.clients.get_mut(&id) {
             client.input.extend_from_slice(bytes);
-            if client.input.len() > MAX_INPUT_BYTES {
-                self.log("A connection sends more than it lets us answer and is cut off");
-                return self.close(id, now_ms);
-            }
             self.process_input(id, now_ms);
+        }
+        let limit = self.config.query_buffer_bytes;
+        if self
+            .clients
+            .get(&id)
+            .is_some_and(|client| client.input.len() as u64 > limit)
+        {
+            self.log("A connection sent more than client-query-buffer-limit before we could execute it and is cut off");
+            self.close(id, now_ms);
+        }
+    }
+
+    /// Cuts off users that have sent nothing for longer than `timeout` allows.
+    fn tick_idle(&mut self, now_ms: u64) {
+        let limit_ms = self.config.idle_timeout_s * 1_000;
+        if limit_ms == 0 {
+            return;
+        }
+        let idle = |client: &&Client| {
+            let serves = client.replica.is_none() && client.blocked.is_none();
+            serves && now_ms.saturating_sub(client.active_ms) > limit_ms
+        };
+        let ids: Vec<_> = self
+            .clients
+            .values()
+            .filter(idle)
+            .map(|client| client.id)
+            .collect();
+        for id in ids {
+            self.close(id, now_ms);
         }
     }
 
@@ -321,9 +394,12 @@ impl Server {
 
     /// Ends every wait, because what was waited for cannot come any more (PROTOCOL §4.6).
     pub(crate) fn drop_waiters(&mut self, now_ms: u64) {
+        // What a pause holds back is looked at again afterwards, by the rules of the new role.
         let waits = |client: &&Client| {
-            let blocked = client.blocked.as_ref();
-            blocked.is_some_and(|blocked| !matches!(blocked, Blocked::Snapshot { .. }))
+            matches!(
+                client.blocked,
+                Some(Blocked::Acknowledgements { .. } | Blocked::Keys { .. })
+            )
         };
         let ids: Vec<_> = self
             .clients

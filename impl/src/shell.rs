@@ -5,18 +5,19 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::config::{Config, OutputLimits, file};
 use crate::connection::{Connection, Output};
-use crate::event::{Action, ClientId, Event, JobId, LinkId};
+use crate::event::{Action, ClientId, Event, JobId, LinkId, Peer};
 use crate::link_task::LinkTask;
+use crate::listening::{Accepted, Listening};
 use crate::server::{Server, TICK_MS};
 use crate::snapshot_task::{self, SnapshotTask};
 
@@ -25,6 +26,9 @@ const EVENT_QUEUE: usize = 1_024;
 
 /// Events the core takes before what it decided is carried out, so that replies are not late.
 const EVENTS_AT_ONCE: usize = 64;
+
+/// Most bytes that may wait for a user where the configuration names no limit.
+const OUTPUT_LIMIT: u64 = 1 << 30;
 
 /// Unix milliseconds that never go back while the process runs.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +57,7 @@ impl Clock {
 pub(crate) struct Shell {
     core: Server,
     clock: Clock,
-    listener: TcpListener,
+    listening: Listening,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     connections: HashMap<ClientId, Connection>,
@@ -61,27 +65,24 @@ pub(crate) struct Shell {
     link: Option<(LinkId, LinkTask)>,
     snapshot: Option<(JobId, SnapshotTask)>,
     key_delay_us: watch::Sender<u64>,
+    output_limit: u64,
 }
 
 impl Shell {
-    pub(crate) fn new(
-        core: Server,
-        clock: Clock,
-        listener: TcpListener,
-        key_delay_us: u64,
-    ) -> Self {
+    pub(crate) fn new(core: Server, clock: Clock, listening: Listening, config: &Config) -> Self {
         let (sender, events) = mpsc::channel(EVENT_QUEUE);
         Self {
             core,
             clock,
-            listener,
+            listening,
             events,
             sender,
             connections: HashMap::new(),
             next_client: 0,
             link: None,
             snapshot: None,
-            key_delay_us: watch::Sender::new(key_delay_us),
+            key_delay_us: watch::Sender::new(config.key_save_delay_us.unsigned_abs()),
+            output_limit: user_limit(&config.output_limits),
         }
     }
 
@@ -104,7 +105,7 @@ impl Shell {
             () = signals.any() => self.core.handle(Event::Terminate, self.clock.now_ms()),
             _ = ticks.tick() => self.core.tick(self.clock.now_ms()),
             Some(event) = self.events.recv() => self.think(event),
-            accepted = self.listener.accept() => self.accepted(accepted).await,
+            Some(accepted) = self.listening.accepted.recv() => self.accepted(accepted),
         }
     }
 
@@ -119,25 +120,26 @@ impl Shell {
         }
     }
 
-    async fn accepted(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
-        /// When no descriptor is left, trying again at once would only burn the processor.
-        const PAUSE: Duration = Duration::from_millis(20);
-        match accepted {
-            Ok((stream, address)) => {
-                self.next_client += 1;
-                let client = ClientId(self.next_client);
-                self.connections.insert(
-                    client,
-                    Connection::start(client, stream, self.sender.clone()),
-                );
-                self.core
-                    .handle(Event::Connected { client, address }, self.clock.now_ms());
+    fn accepted(&mut self, accepted: Accepted) {
+        self.next_client += 1;
+        let (client, events) = (ClientId(self.next_client), self.sender.clone());
+        let (connection, address) = match accepted {
+            Accepted::Tcp(stream, address) => {
+                // Replies are small and waited for; the system must not hold them back. It works without, only slower.
+                let _ = stream.set_nodelay(true);
+                let (reading, writing) = stream.into_split();
+                let connection = Connection::start(client, reading, writing, events);
+                (connection, Peer::Tcp(address))
             }
-            Err(error) => {
-                tracing::warn!("A connection could not be accepted: {error}");
-                tokio::time::sleep(PAUSE).await;
+            Accepted::Unix(stream, path) => {
+                let (reading, writing) = stream.into_split();
+                let connection = Connection::start(client, reading, writing, events);
+                (connection, Peer::Unix(path))
             }
-        }
+        };
+        self.connections.insert(client, connection);
+        let event = Event::Connected { client, address };
+        self.core.handle(event, self.clock.now_ms());
     }
 
     async fn carry_out(&mut self) -> ControlFlow<()> {
@@ -209,14 +211,23 @@ impl Shell {
             Action::SetKeyDelay { microseconds } => {
                 self.key_delay_us.send_replace(microseconds);
             }
-            Action::StoreSnapshot { parts, path } => {
-                if let Err(error) = snapshot_task::store(&parts, &path) {
-                    tracing::warn!(
-                        "The received snapshot could not be kept as {}: {error}",
-                        path.display()
-                    );
-                }
+            Action::LoadSnapshot {
+                link,
+                payload,
+                path,
+            } => snapshot_task::load(link, payload, path, self.sender.clone()),
+            Action::WriteConfig {
+                client,
+                path,
+                config,
+                defaults,
+            } => {
+                let failure = write_config(&path, &config, &defaults).err();
+                let failure = failure.map(|error| error.to_string());
+                let event = Event::ConfigWritten { client, failure };
+                self.core.handle(event, self.clock.now_ms());
             }
+            Action::LimitOutput { limits } => self.output_limit = user_limit(&limits),
             Action::Sleep { .. } => {}
             Action::Log { message } => tracing::info!("{message}"),
             Action::Exit => return ControlFlow::Break(()),
@@ -225,10 +236,10 @@ impl Shell {
     }
 
     fn output(&mut self, client: ClientId, output: Output) {
-        let Some(connection) = self.connections.get(&client) else {
+        let Some(connection) = self.connections.get_mut(&client) else {
             return;
         };
-        if !connection.put(output) {
+        if !connection.put(output, self.output_limit) {
             tracing::warn!("A connection reads too slowly and is cut off");
             self.connections.remove(&client);
             self.core
@@ -252,6 +263,22 @@ impl Shell {
             }
         }
     }
+}
+
+/// Users have the hard limit of their class; there is always one.
+fn user_limit(limits: &OutputLimits) -> u64 {
+    match limits.normal.hard_bytes {
+        0 => OUTPUT_LIMIT,
+        bytes => bytes,
+    }
+}
+
+/// Brings a configuration file up to date, in one step as others see it.
+fn write_config(path: &Path, config: &Config, defaults: &Config) -> io::Result<()> {
+    let old = std::fs::read_to_string(path)?;
+    let changed = config.changed_from(defaults);
+    let new = file::rewrite(&old, &changed, |name| config.value(name));
+    snapshot_task::store(new.as_bytes(), path)
 }
 
 /// The signals that ask a process to end.

@@ -14,9 +14,9 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
-use crate::event::{Event, Framing, JobId};
+use crate::event::{Event, Framing, JobId, LinkId};
 use crate::keyspace::Snapshot;
-use crate::rdb::{RdbWriter, ReplicationFields};
+use crate::rdb::{self, RdbWriter, ReplicationFields};
 
 /// Bytes written at once when nothing slows the snapshot down.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -172,7 +172,8 @@ struct Temporary {
 
 impl Temporary {
     fn beside(path: &Path) -> Self {
-        let name = format!("temp-{}.rdb", std::process::id());
+        let last = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!("temp-{}-{last}", std::process::id());
         Self {
             path: path.with_file_name(name),
             renamed: false,
@@ -195,12 +196,34 @@ impl Drop for Temporary {
     }
 }
 
-/// Keeps a received snapshot as a file.
-pub(crate) fn store(parts: &[Bytes], path: &Path) -> io::Result<()> {
+/// Puts bytes into a file under its name, so that a crash leaves the old file or the new one.
+pub(crate) fn store(bytes: &[u8], path: &Path) -> io::Result<()> {
     use std::io::Write;
     let temporary = Temporary::beside(path);
     let mut file = fs::File::create(&temporary.path)?;
-    parts.iter().try_for_each(|part| file.write_all(part))?;
-    drop(file);
+    file.write_all(bytes)?;
+    file.sync_all()?;
     temporary.rename_to(path)
+}
+
+/// Reads a received snapshot on a thread of its own. A payload that cannot be read whole never becomes our file.
+pub(crate) fn load(
+    link: LinkId,
+    payload: Bytes,
+    path: Option<PathBuf>,
+    events: mpsc::Sender<Event>,
+) {
+    tokio::task::spawn_blocking(move || {
+        let result = match rdb::read(&payload) {
+            Ok(loaded) => {
+                if let Some(Err(error)) = path.as_ref().map(|path| store(&payload, path)) {
+                    tracing::warn!("The received snapshot could not be kept as a file: {error}");
+                }
+                Ok(Box::new(loaded))
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        // Nobody is left to be told when the shell has ended.
+        let _ = events.blocking_send(Event::SnapshotLoaded { link, result });
+    });
 }

@@ -11,8 +11,9 @@ use crate::offset::ReplOffset;
 use crate::primary::{Job, Purpose};
 use crate::rdb::ReplicationFields;
 use crate::replica::Role;
-use crate::rulebook::{Attach, Era, FirstStream, FullLine, SavedOffset};
+use crate::rulebook::{Accumulation, Attach, Era, FirstStream, FullLine, SavedOffset};
 use crate::server::Server;
+use crate::shared_stream::Position;
 
 /// Bytes of a snapshot that may wait for a replica to read them.
 const UNSENT_SNAPSHOT_BYTES: u64 = 1024 * 1024;
@@ -26,13 +27,13 @@ impl Server {
         {
             return false;
         }
-        let Some((label, pending)) = self.shareable_snapshot(id) else {
+        let Some((label, from)) = self.shareable_snapshot(id) else {
             return false;
         };
-        let pending = if self.rules.attach == Attach::LosesPending {
-            Vec::new()
+        let from = if self.rules.attach == Attach::LosesPending {
+            self.history.stream.end()
         } else {
-            pending
+            from
         };
         if let Some(replica) = self
             .clients
@@ -42,7 +43,7 @@ impl Server {
             replica.phase = Phase::Accumulating {
                 label,
                 framing: Framing::Disk,
-                pending,
+                from,
             };
         }
         let told = if self.rules.attach == Attach::CurrentLabel {
@@ -56,8 +57,8 @@ impl Server {
         true
     }
 
-    /// Label and stream of a replica whose snapshot `id` could share: one with no capability that `id` lacks.
-    fn shareable_snapshot(&self, id: ClientId) -> Option<(ReplOffset, Vec<Bytes>)> {
+    /// Label and place in the stream of a replica whose snapshot `id` could share: one with no capability that `id` lacks.
+    fn shareable_snapshot(&self, id: ClientId) -> Option<(ReplOffset, Position)> {
         let mine = &self.clients.get(&id)?.announced;
         let covers = |client: &Client| {
             (mine.reads_end_mark || !client.announced.reads_end_mark)
@@ -66,7 +67,7 @@ impl Server {
         self.replicas()
             .filter(|(client, _)| covers(client))
             .find_map(|(_, replica)| match &replica.phase {
-                Phase::Accumulating { label, pending, .. } => Some((*label, pending.clone())),
+                Phase::Accumulating { label, from, .. } => Some((*label, *from)),
                 _ => None,
             })
     }
@@ -117,7 +118,7 @@ impl Server {
         } else {
             Framing::Disk
         };
-        let label = self.history.offset;
+        let (label, from) = (self.history.offset, self.history.stream.end());
         self.primary.stream_database = None;
         for (id, ..) in waiting {
             if self.rules.full_line != FullLine::AtRequest {
@@ -134,7 +135,7 @@ impl Server {
                 replica.phase = Phase::Accumulating {
                     label,
                     framing,
-                    pending: Vec::new(),
+                    from,
                 };
             }
         }
@@ -155,7 +156,9 @@ impl Server {
             purpose,
             paused: false,
         });
-        let fields = self.replication_fields();
+        let fields = self
+            .replication_fields()
+            .filter(|_| purpose == Purpose::OwnFile || self.somebody_reads_fields());
         let (snapshot, path) = (self.keyspace.snapshot(), self.config.snapshot_path());
         if framing == Framing::Disk {
             self.changes = 0;
@@ -168,6 +171,15 @@ impl Server {
             path,
         });
         id
+    }
+
+    /// Whether a replica of the snapshot knows of labels in it. One before 4.0 does not, and one before 3.2 refuses the
+    /// newer version of the format that they need.
+    fn somebody_reads_fields(&self) -> bool {
+        let targets = self.replicas_of_snapshot();
+        targets
+            .iter()
+            .any(|id| self.clients[id].announced.reads_new_id)
     }
 
     /// The label that goes into a snapshot, if this node has one to give (PROTOCOL §2.4).
@@ -255,7 +267,7 @@ impl Server {
     }
 
     fn send_file(&mut self, id: ClientId, job: JobId, length: u64, now_ms: u64) {
-        let Some((label, pending)) = self.take_pending(id) else {
+        let Some((_, from)) = self.after_snapshot(id) else {
             return;
         };
         self.send(id, Bytes::from(format!("${length}\r\n")));
@@ -270,19 +282,18 @@ impl Server {
         client.queued += length;
         let start = StreamStart {
             preceding: client.queued,
-            first: label.next_byte(),
+            first: from,
+            handed: from,
         };
         if let Some(replica) = &mut client.replica {
             (replica.phase, replica.heard_ms) = (Phase::Receiving(start), now_ms);
         }
-        for piece in pending {
-            self.feed_one(id, piece);
-        }
+        self.stream_moved = true;
     }
 
     fn close_payload(&mut self, id: ClientId, mark: Bytes, now_ms: u64) {
         self.send(id, mark);
-        let Some((label, pending)) = self.take_pending(id) else {
+        let Some((label, from)) = self.after_snapshot(id) else {
             return;
         };
         if let Some(replica) = self
@@ -290,29 +301,30 @@ impl Server {
             .get_mut(&id)
             .and_then(|client| client.replica.as_mut())
         {
-            (replica.phase, replica.heard_ms) = (Phase::Unacknowledged { label, pending }, now_ms);
+            (replica.phase, replica.heard_ms) = (Phase::Unacknowledged { label, from }, now_ms);
         }
         if self.rules.first_stream == FirstStream::AtOnce {
             self.start_stream(id, now_ms);
         }
     }
 
-    fn take_pending(&mut self, id: ClientId) -> Option<(ReplOffset, Vec<Bytes>)> {
-        match &mut self.clients.get_mut(&id)?.replica.as_mut()?.phase {
-            Phase::Accumulating { label, pending, .. }
-            | Phase::Unacknowledged { label, pending } => Some((*label, std::mem::take(pending))),
+    /// The label of a replica's snapshot, and where the stream goes on after it.
+    fn after_snapshot(&self, id: ClientId) -> Option<(ReplOffset, Position)> {
+        match &self.clients.get(&id)?.replica.as_ref()?.phase {
+            Phase::Accumulating { .. } if self.rules.accumulation == Accumulation::FromEnd => {
+                Some((self.history.offset, self.history.stream.end()))
+            }
+            Phase::Accumulating { label, from, .. } | Phase::Unacknowledged { label, from } => {
+                Some((*label, *from))
+            }
             _ => None,
         }
     }
 
     /// The first acknowledgement after a payload with an end mark opens the stream (PROTOCOL §3.4).
     pub(crate) fn start_stream(&mut self, id: ClientId, now_ms: u64) {
-        let Some((label, pending)) = self.take_pending(id) else {
-            return;
-        };
-        self.set_online(id, label.next_byte(), false, now_ms);
-        for piece in pending {
-            self.feed_one(id, piece);
+        if let Some((_, from)) = self.after_snapshot(id) {
+            self.set_online(id, from, false, now_ms);
         }
     }
 

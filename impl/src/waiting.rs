@@ -1,11 +1,11 @@
-//! Commands whose answer comes later: `WAIT`, `SAVE`, `BGSAVE`, `SHUTDOWN`; and the work that time brings.
+//! Commands whose answer comes later: `WAIT`, `SAVE`, `BGSAVE`; and the work that time brings.
 
 use bytes::Bytes;
 
 use crate::client::{Blocked, Client};
 use crate::commands;
 use crate::dispatch::Answer;
-use crate::event::{Action, ClientId, Framing, JobId};
+use crate::event::{ClientId, Framing, JobId};
 use crate::keyspace::DATABASES;
 use crate::offset::ReplOffset;
 use crate::primary::{Feed, Purpose};
@@ -84,7 +84,7 @@ impl Server {
         }
     }
 
-    fn release(&mut self, id: ClientId, reply: &Reply, now_ms: u64) {
+    pub(crate) fn release(&mut self, id: ClientId, reply: &Reply, now_ms: u64) {
         if let Some(client) = self.clients.get_mut(&id) {
             client.blocked = None;
         }
@@ -120,7 +120,7 @@ impl Server {
         Reply::Simple("Background saving started")
     }
 
-    /// Answers the `SAVE`s that waited for this snapshot, and ends the process if that was the last thing to do.
+    /// Answers the `SAVE`s that waited for this snapshot.
     pub(crate) fn release_savers(&mut self, job: JobId, failure: Option<&str>, now_ms: u64) {
         let reply = failure.map_or(Reply::OK, |reason| {
             Reply::Error(format!("ERR snapshot failed: {reason}"))
@@ -135,52 +135,11 @@ impl Server {
         for id in ids {
             self.release(id, &reply, now_ms);
         }
-        match (self.exit_after_save, failure) {
-            (None, _) => {}
-            (Some(awaited), _) if awaited != job => {}
-            (Some(_), None) => self.act(Action::Exit),
-            (Some(_), Some(_)) => {
-                self.exit_after_save = None;
-                self.log("Errors trying to SHUTDOWN: the snapshot failed, the server goes on");
-            }
-        }
+        self.ending_saved(job, failure.is_some(), now_ms);
     }
 
     pub(crate) fn lastsave_reply(&self) -> Reply {
         Reply::Integer((self.last_save_ms / 1_000) as i64)
-    }
-
-    /// `SHUTDOWN [SAVE|NOSAVE]`: with save points a snapshot comes first, unless told otherwise.
-    pub(crate) fn shutdown_command(
-        &mut self,
-        _id: ClientId,
-        args: &[Bytes],
-        now_ms: u64,
-    ) -> Answer {
-        let word = args.get(1).map(|word| word.to_ascii_lowercase());
-        match word.as_deref() {
-            None => self.terminate(now_ms),
-            Some(b"nosave" | b"now" | b"force") => self.act(Action::Exit),
-            Some(b"save") => self.save_and_exit(),
-            Some(_) => return Some(Reply::Error("ERR syntax error".into())),
-        }
-        None
-    }
-
-    /// The process was asked to end.
-    pub(crate) fn terminate(&mut self, _now_ms: u64) {
-        if self.config.save_points().is_empty() {
-            self.act(Action::Exit);
-        } else {
-            self.save_and_exit();
-        }
-    }
-
-    fn save_and_exit(&mut self) {
-        if let Some(job) = self.primary.job.take() {
-            self.act(Action::CancelSnapshot { job: job.id });
-        }
-        self.exit_after_save = Some(self.write_snapshot(Framing::Disk, Purpose::OwnFile));
     }
 
     /// Snapshots of the save points: after so many seconds and so many changes.
@@ -203,7 +162,12 @@ impl Server {
 
     /// Removes keys whose time is over, on a primary only (PROTOCOL §6 X3); the stream says so.
     pub(crate) fn tick_expiry(&mut self, now_ms: u64) {
-        if !self.active_expire || !self.is_primary() || now_ms < self.next_expiry_ms {
+        // Nothing may change while writes wait for a failover.
+        if !self.active_expire
+            || !self.is_primary()
+            || now_ms < self.next_expiry_ms
+            || self.paused().is_some()
+        {
             return;
         }
         self.next_expiry_ms = now_ms + EXPIRY_PERIOD_MS;

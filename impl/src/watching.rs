@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::client::Blocked;
 use crate::commands::{self, Change, Effect, Outcome, Wait};
 use crate::event::ClientId;
-use crate::keyspace::Entry;
+use crate::keyspace::{DATABASES, Entry};
 use crate::resp::Reply;
 use crate::server::Server;
 
@@ -198,6 +198,15 @@ impl Server {
             for (database, key) in ready {
                 self.serve_waiters(database, &key, now_ms);
             }
+        }
+    }
+
+    /// All data were replaced by others.
+    pub(crate) fn data_replaced(&mut self, now_ms: u64) {
+        if self.interest.exists() {
+            let all = (0..DATABASES).map(Change::Database);
+            self.interest.changes.extend(all);
+            self.settle_changes(now_ms);
         }
     }
 

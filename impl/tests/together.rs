@@ -7,17 +7,6 @@ mod simulation;
 use psync_server::rulebook::Era;
 use simulation::World;
 
-/// A primary and a replica of it, synchronized.
-fn pair(era: Era, directives: &[(&str, &str)]) -> World {
-    let mut world = World::new();
-    let primary = world.node(era, directives);
-    world.command(primary, "SET x 1");
-    world.node(era, &[("replicaof", "127.0.0.1 7000")]);
-    world.pass(1_500);
-    assert_eq!(world.info(1, "master_link_status"), "up", "{era}");
-    world
-}
-
 fn offsets(world: &mut World) -> [String; 2] {
     let counted = if world.info(1, "role") == "slave" {
         "slave_repl_offset"
@@ -31,7 +20,7 @@ fn offsets(world: &mut World) -> [String; 2] {
 fn a_replica_gets_the_data_and_then_every_write() {
     for era in Era::ALL {
         for diskless in ["yes", "no"] {
-            let mut world = pair(era, &[("repl-diskless-sync", diskless)]);
+            let mut world = World::pair(era, &[("repl-diskless-sync", diskless)]);
             world.command(0, "SET y 2");
             assert_eq!(
                 world.command(1, "MGET x y"),
@@ -54,7 +43,7 @@ fn after_a_cut_the_rest_comes_partially_when_the_backlog_has_it() {
         (Era::Psync2, Some("1")),
         (Era::Psync2V7, Some("1")),
     ] {
-        let mut world = pair(era, &[]);
+        let mut world = World::pair(era, &[]);
         world.cut(1);
         world.command(0, "SET y 2");
         world.pass(1_500);
@@ -69,7 +58,7 @@ fn after_a_cut_the_rest_comes_partially_when_the_backlog_has_it() {
 #[test]
 fn a_replica_behind_the_backlog_gets_everything() {
     for era in [Era::Psync, Era::Psync2, Era::Psync2V7] {
-        let mut world = pair(era, &[("repl-backlog-size", "16384")]);
+        let mut world = World::pair(era, &[("repl-backlog-size", "16384")]);
         world.cut(1);
         let value = "v".repeat(20_000);
         for _ in 0..3 {
@@ -84,7 +73,7 @@ fn a_replica_behind_the_backlog_gets_everything() {
 #[test]
 fn a_promoted_replica_continues_its_former_primary() {
     for era in [Era::Psync2, Era::Psync2V7] {
-        let mut world = pair(era, &[]);
+        let mut world = World::pair(era, &[]);
         world.command(0, "SET y 2");
         let (former, offset) = (
             world.info(0, "master_replid"),
@@ -111,7 +100,7 @@ fn a_promoted_replica_continues_its_former_primary() {
 
 #[test]
 fn a_former_primary_with_writes_of_its_own_gets_everything() {
-    let mut world = pair(Era::Psync2V7, &[]);
+    let mut world = World::pair(Era::Psync2V7, &[]);
     world.command(1, "REPLICAOF NO ONE");
     world.command(0, "SET mine 1");
     world.command(0, "REPLICAOF 127.0.0.1 7001");
@@ -123,7 +112,7 @@ fn a_former_primary_with_writes_of_its_own_gets_everything() {
 #[test]
 fn a_chain_passes_the_stream_on_and_its_end_can_follow_the_top() {
     for era in [Era::Psync, Era::Psync2, Era::Psync2V7] {
-        let mut world = pair(era, &[]);
+        let mut world = World::pair(era, &[]);
         world.node(era, &[("replicaof", "127.0.0.1 7001")]);
         world.pass(1_500);
         world.command(0, "SET y 2");
@@ -147,7 +136,7 @@ fn a_chain_passes_the_stream_on_and_its_end_can_follow_the_top() {
 
 #[test]
 fn when_the_middle_is_promoted_its_replica_learns_the_new_name() {
-    let mut world = pair(Era::Psync2V7, &[]);
+    let mut world = World::pair(Era::Psync2V7, &[]);
     world.node(Era::Psync2V7, &[("replicaof", "127.0.0.1 7001")]);
     world.pass(1_500);
     world.command(1, "REPLICAOF NO ONE");
@@ -163,7 +152,7 @@ fn when_the_middle_is_promoted_its_replica_learns_the_new_name() {
 
 #[test]
 fn keys_whose_time_is_over_vanish_on_both_sides() {
-    let mut world = pair(Era::Psync2V7, &[]);
+    let mut world = World::pair(Era::Psync2V7, &[]);
     world.command(0, "SET short 1 PX 500");
     world.pass(1_000);
     assert_eq!(world.command(0, "DBSIZE"), ":1\r\n");
@@ -172,7 +161,7 @@ fn keys_whose_time_is_over_vanish_on_both_sides() {
 
 #[test]
 fn a_restarted_replica_continues_from_the_snapshot_it_received() {
-    let mut world = pair(Era::Psync2V7, &[]);
+    let mut world = World::pair(Era::Psync2V7, &[]);
     let file = world.nodes[1].file.clone();
     world.cut(1);
     world.command(1, "REPLICAOF NO ONE");

@@ -297,6 +297,7 @@ static TABLE: &[CommandSpec] = &[
     server("debug",    -2, ADMIN.and(FAST)),
     server("replicaof", 3, ADMIN.and(Flags::STALE)),
     server("slaveof",   3, ADMIN.and(Flags::STALE)),
+    server("failover", -1, ADMIN.and(Flags::STALE)),
     server("replconf", -1, ADMIN.and(FAST)),
     server("psync",    -3, ADMIN.and(Flags::NO_MULTI)),
     server("sync",      1, ADMIN.and(Flags::NO_MULTI)),

@@ -51,7 +51,8 @@ impl Process {
         Self::start("redis-server", options)
     }
 
-    fn start(program: &str, options: &[&str]) -> Self {
+    /// Any server that takes the options of Redis.
+    pub(crate) fn start(program: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for _ in 0..PORT_ATTEMPTS {
             let port = free_port();
@@ -89,19 +90,22 @@ impl Process {
             .unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
-    fn try_command(&self, words: &[&str]) -> redis::RedisResult<String> {
+    /// The same, where the server may not know the command.
+    pub(crate) fn try_command(&self, words: &[&str]) -> redis::RedisResult<String> {
+        Ok(text(&ask(&mut self.open()?, words)?))
+    }
+
+    /// A connection for several commands.
+    pub(crate) fn connect(&self) -> Connection {
+        let opened = self.open();
+        Connection(
+            opened.unwrap_or_else(|error| panic!("{} does not answer: {error}", self.program)),
+        )
+    }
+
+    fn open(&self) -> redis::RedisResult<redis::Connection> {
         let client = redis::Client::open(("127.0.0.1", self.port))?;
-        let mut connection = client.get_connection_with_timeout(PATIENCE)?;
-        let mut command = redis::cmd(words[0]);
-        for word in &words[1..] {
-            command.arg(word);
-        }
-        let value: redis::Value = command.query(&mut connection)?;
-        Ok(match value {
-            redis::Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            redis::Value::SimpleString(text) => text,
-            other => format!("{other:?}"),
-        })
+        client.get_connection_with_timeout(PATIENCE)
     }
 
     /// A field of `INFO`.
@@ -117,28 +121,91 @@ impl Process {
     }
 
     pub(crate) fn await_info(&self, field: &str, value: &str) {
-        self.wait_until(&format!("{field}:{value}"), || self.info(field) == value);
+        let what = || format!("{field}:{value}, it is {}", self.info(field));
+        self.wait_until(what, || self.info(field) == value);
     }
 
     pub(crate) fn await_reply(&self, words: &[&str], reply: &str) {
-        self.wait_until(&format!("{words:?} to answer"), || {
-            self.try_command(words).is_ok_and(|text| text == reply)
-        });
+        self.wait_until(
+            || format!("{words:?} to answer {reply}"),
+            || self.try_command(words).is_ok_and(|text| text == reply),
+        );
     }
 
     /// Waits for a condition, looking often and not for ever.
-    fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
+    pub(crate) fn wait_until(&self, what: impl Fn() -> String, condition: impl Fn() -> bool) {
         let started = Instant::now();
         while !condition() {
             assert!(
                 started.elapsed() < PATIENCE,
-                "{} on port {}: waited in vain for {what}",
+                "{} on port {}: waited in vain for {}",
                 self.program,
-                self.port
+                self.port,
+                what()
             );
             std::thread::sleep(LOOK);
         }
     }
+}
+
+/// A connection with a database of its own.
+pub(crate) struct Connection(redis::Connection);
+
+impl Connection {
+    /// One command; its reply as text.
+    pub(crate) fn query(&mut self, words: &[&str]) -> String {
+        let reply = ask(&mut self.0, words);
+        text(&reply.unwrap_or_else(|error| panic!("{words:?}: {error}")))
+    }
+
+    /// One command that answers with several texts.
+    pub(crate) fn list(&mut self, words: &[&str]) -> Vec<String> {
+        let reply = ask(&mut self.0, words);
+        match reply.unwrap_or_else(|error| panic!("{words:?}: {error}")) {
+            redis::Value::Array(values) => values.iter().map(text).collect(),
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+}
+
+fn ask(connection: &mut redis::Connection, words: &[&str]) -> redis::RedisResult<redis::Value> {
+    let mut command = redis::cmd(words[0]);
+    for word in &words[1..] {
+        command.arg(word);
+    }
+    command.query(connection)
+}
+
+fn text(value: &redis::Value) -> String {
+    match value {
+        redis::Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        redis::Value::SimpleString(text) => text.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The version that a program tells of itself, such as `7.0.15`.
+pub(crate) fn version(program: &str) -> String {
+    let output = Command::new(program)
+        .arg("--version")
+        .output()
+        .expect("the program exists");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = told
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("v="));
+    number
+        .unwrap_or_else(|| panic!("{program} tells no version: {told}"))
+        .to_owned()
+}
+
+/// Whether the first number of a version is at least `major`.
+pub(crate) fn is_at_least(version: &str, major: u32) -> bool {
+    version
+        .split('.')
+        .next()
+        .and_then(|number| number.parse::<u32>().ok())
+        >= Some(major)
 }
 
 impl Drop for Process {
@@ -168,7 +235,8 @@ fn launch(program: &str, port: u16, folder: &TempDir, options: &[&str]) -> Optio
     let mut output = BufReader::new(child.stdout.take().expect("the output is a pipe"));
     let mut line = String::new();
     while output.read_line(&mut line).is_ok_and(|length| length > 0) {
-        if line.contains("Ready to accept connections") {
+        // Servers before 4.0 write it in small letters.
+        if line.to_lowercase().contains("ready to accept connections") {
             // Whoever does not read the log of a server makes it wait.
             std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
             return Some(child);

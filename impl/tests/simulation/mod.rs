@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 use psync_server::config::Config;
-use psync_server::event::{Action, ClientId, Event, Framing, JobId, LinkId};
+use psync_server::event::{Action, ClientId, Event, Framing, JobId, LinkId, Peer};
 use psync_server::ids::IdSource;
 use psync_server::keyspace::Keyspace;
 use psync_server::rdb::{self, RdbWriter};
@@ -34,6 +34,8 @@ pub(crate) struct Node {
     /// The attempt under way, and the port it goes to.
     pub(crate) link: Option<(LinkId, u16)>,
     link_output: BytesMut,
+    /// Whether it wants its process to end.
+    pub(crate) ended: bool,
 }
 
 /// Nodes, the wires between them, and the time.
@@ -54,6 +56,17 @@ impl World {
             now_ms: 1_000_000,
             hold_snapshots: false,
         }
+    }
+
+    /// A primary that holds one key, and a replica of it, synchronized; nodes 0 and 1.
+    pub(crate) fn pair(era: Era, directives: &[(&str, &str)]) -> Self {
+        let mut world = Self::new();
+        let primary = world.node(era, directives);
+        world.command(primary, "SET x 1");
+        world.node(era, &[("replicaof", "127.0.0.1 7000")]);
+        world.pass(1_500);
+        assert_eq!(world.info(1, "master_link_status"), "up", "{era}");
+        world
     }
 
     /// A node with an empty data set and the given directives.
@@ -91,9 +104,11 @@ impl World {
         let birth = Birth {
             rules,
             config,
+            config_file: None,
             ids,
             port,
             process_id: 1,
+            memory_bytes: || 0,
             now_ms: self.now_ms,
         };
         let server = Server::new(birth, keyspace, label);
@@ -109,6 +124,7 @@ impl World {
             file,
             link: None,
             link_output: BytesMut::new(),
+            ended: false,
         });
         self.settle();
         index
@@ -127,6 +143,7 @@ impl World {
         let client = ClientId(place.next_client);
         place.outputs.insert(client, BytesMut::new());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000 + place.next_client as u16));
+        let address = Peer::Tcp(address);
         place
             .server
             .handle(Event::Connected { client, address }, self.now_ms);
@@ -366,15 +383,31 @@ impl World {
                 }
             }
             Action::CancelSnapshot { .. } => self.nodes[index].job = None,
-            Action::StoreSnapshot { parts, .. } => {
-                self.nodes[index].file = Some(Bytes::from(parts.concat()));
+            Action::LoadSnapshot {
+                link,
+                payload,
+                path,
+            } => {
+                let result = rdb::read(&payload).map(Box::new);
+                if path.is_some() && result.is_ok() {
+                    self.nodes[index].file = Some(payload);
+                }
+                let result = result.map_err(|error| error.to_string());
+                let event = Event::SnapshotLoaded { link, result };
+                self.nodes[index].server.handle(event, self.now_ms);
+            }
+            Action::WriteConfig { client, .. } => {
+                let failure = None;
+                let event = Event::ConfigWritten { client, failure };
+                self.nodes[index].server.handle(event, self.now_ms);
             }
             Action::ReportWrites { .. }
             | Action::ContinueSnapshot { .. }
             | Action::SetKeyDelay { .. }
+            | Action::LimitOutput { .. }
             | Action::Sleep { .. }
-            | Action::Log { .. }
-            | Action::Exit => {}
+            | Action::Log { .. } => {}
+            Action::Exit => self.nodes[index].ended = true,
         }
     }
 

@@ -1,0 +1,107 @@
+//! `DEBUG`: what tests of servers turn and ask; for connections from this machine only.
+
+use bytes::Bytes;
+
+use crate::admin::unknown_subcommand;
+use crate::config::DebugAccess;
+use crate::event::{Action, ClientId};
+use crate::keyspace::Entry;
+use crate::rdb;
+use crate::resp::{Reply, parse_integer};
+use crate::server::Server;
+
+/// The longest `DEBUG SLEEP`, so that a slip does not stop a server for ever.
+const MAX_SLEEP_S: f64 = 3_600.0;
+
+/// Most keys of one `DEBUG POPULATE`, so that a slip does not take all memory.
+const MAX_POPULATED: i64 = 100_000_000;
+
+impl Server {
+    pub(crate) fn debug_command(&mut self, id: ClientId, args: &[Bytes]) -> Reply {
+        let local = self
+            .clients
+            .get(&id)
+            .is_some_and(|client| client.address.is_local());
+        if self.config.debug == DebugAccess::No || !local {
+            return Reply::Error(
+                "ERR DEBUG command not allowed: it needs a connection from this machine and enable-debug-command local".into(),
+            );
+        }
+        match args[1].to_ascii_lowercase().as_slice() {
+            b"sleep" if args.len() == 3 => self.debug_sleep(&args[2]),
+            b"digest" => Reply::Bulk(Bytes::from(self.keyspace.digest().to_string())),
+            b"set-active-expire" if args.len() == 3 => {
+                self.active_expire = args[2].as_ref() != b"0";
+                Reply::OK
+            }
+            b"populate" if (3..=5).contains(&args.len()) => self.debug_populate(id, &args[2..]),
+            b"reload" => self.debug_reload(),
+            b"change-repl-id" => {
+                self.log("Changing replication IDs because DEBUG told so");
+                self.history.rename_afresh(&mut self.ids);
+                Reply::OK
+            }
+            b"set-disable-deny-scripts" | b"jmap" => Reply::OK,
+            other => unknown_subcommand("DEBUG", other),
+        }
+    }
+
+    fn debug_sleep(&mut self, seconds: &[u8]) -> Reply {
+        let seconds = std::str::from_utf8(seconds)
+            .ok()
+            .and_then(|text| text.parse::<f64>().ok());
+        match seconds.filter(|seconds| (0.0..=MAX_SLEEP_S).contains(seconds)) {
+            Some(seconds) => {
+                self.act(Action::Sleep {
+                    milliseconds: (seconds * 1_000.0) as u64,
+                });
+                Reply::OK
+            }
+            None => Reply::Error("ERR value is not a valid float".into()),
+        }
+    }
+
+    /// `DEBUG POPULATE <count> [prefix] [bytes]`: keys that the stream does not tell of, as in Redis.
+    fn debug_populate(&mut self, id: ClientId, args: &[Bytes]) -> Reply {
+        let size = args.get(2).map_or(Some(0), |text| parse_integer(text));
+        let (Some(count), Some(size)) = (parse_integer(&args[0]), size) else {
+            return Reply::Error("ERR value is not an integer or out of range".into());
+        };
+        let longest = self.config.bulk_bytes as i64;
+        if !(0..=MAX_POPULATED).contains(&count) || !(0..=longest).contains(&size) {
+            return Reply::Error("ERR value is out of range".into());
+        }
+        let prefix = args
+            .get(1)
+            .map_or("key".into(), |prefix| String::from_utf8_lossy(prefix));
+        let database = self
+            .clients
+            .get(&id)
+            .map_or(0, |client| client.session.database);
+        for number in 0..count {
+            let key = Bytes::from(format!("{prefix}:{number}"));
+            if self.keyspace.get(database, &key).is_none() {
+                let mut value = format!("value:{number}").into_bytes();
+                if size > 0 {
+                    value.resize(size as usize, 0);
+                }
+                self.keyspace.insert(database, &key, Entry::string(value));
+                self.changes += 1;
+            }
+        }
+        Reply::OK
+    }
+
+    /// Writes the data set out and reads it back, as a restart would.
+    fn debug_reload(&mut self) -> Reply {
+        match rdb::read(&rdb::write_all(self.keyspace.snapshot(), None)) {
+            Ok(loaded) => {
+                self.keyspace = loaded.keyspace;
+                Reply::OK
+            }
+            Err(error) => Reply::Error(format!(
+                "ERR the data set does not survive a restart: {error}"
+            )),
+        }
+    }
+}
