@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::era::Era;
 use crate::launch::Template;
+use crate::pattern::Pattern;
 
 /// The longest wait a profile may ask for: beyond that a run hangs rather than waits.
 pub const MAX_WAIT_MS: u64 = 600_000;
@@ -147,11 +148,17 @@ impl Default for Waits {
 }
 
 /// A wait between 1 and [`MAX_WAIT_MS`] milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "u64")]
 pub struct Millis(u64);
 
 impl Millis {
+    /// A wait of so many milliseconds, between 1 and [`MAX_WAIT_MS`].
+    pub(crate) const fn of_ms(ms: u64) -> Self {
+        assert!(ms >= 1 && ms <= MAX_WAIT_MS);
+        Self(ms)
+    }
+
     /// The wait as a duration.
     pub fn duration(self) -> Duration {
         Duration::from_millis(self.0)
@@ -178,15 +185,21 @@ impl TryFrom<u64> for Millis {
 }
 
 /// A check this subject is known to fail. One that passes is an error, so the list cannot rot.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deviation {
-    /// The address of the check.
-    pub check: String,
+    /// The address of the check, with `*` where it does not matter: `psync2-v7/replica/*/request`.
+    #[serde(deserialize_with = "pattern")]
+    pub check: Pattern,
     /// Why it fails.
     pub reason: String,
     /// Where that is discussed.
     pub link: String,
+}
+
+fn pattern<'de, D: serde::Deserializer<'de>>(text: D) -> Result<Pattern, D::Error> {
+    let text = String::deserialize(text)?;
+    text.parse().map_err(serde::de::Error::custom)
 }
 
 /// One field of one section of INFO.
@@ -214,7 +227,7 @@ pub enum Access {
 }
 
 /// A subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Profile {
     /// Its name in reports.
     pub name: String,

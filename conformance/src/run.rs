@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread;
+use std::time::Instant;
 
 use psync_model::case::{Case, cases};
 use psync_model::casting::Casting;
@@ -37,6 +38,42 @@ pub struct Suite {
     pub targets: BTreeSet<Target>,
     /// How many worlds and edges of the specification the cases were made from.
     pub explored: (usize, usize),
+}
+
+impl Suite {
+    /// The case of this name.
+    pub fn case(&self, id: &str) -> Option<&Case> {
+        self.cases.iter().find(|case| case.header.id == id)
+    }
+
+    /// Puts first the cases that together show every rule and branch, for whoever has no time for all of them.
+    pub fn put_most_telling_first(&mut self) {
+        let rules_of = |case: &Case| -> BTreeSet<String> {
+            case.steps.iter().map(ToString::to_string).collect()
+        };
+        let mut rest: Vec<(Case, BTreeSet<String>)> = std::mem::take(&mut self.cases)
+            .into_iter()
+            .map(|case| (case.clone(), rules_of(&case)))
+            .collect();
+        let mut seen = BTreeSet::new();
+        loop {
+            let news = |at: &usize| rest[*at].1.difference(&seen).count();
+            let best = (0..rest.len()).rev().max_by_key(news);
+            let Some(best) = best.filter(|at| news(at) > 0) else {
+                break;
+            };
+            let (case, rules) = rest.remove(best);
+            seen.extend(rules);
+            self.cases.push(case);
+        }
+        self.cases.extend(rest.into_iter().map(|(case, _)| case));
+    }
+
+    /// Keeps every `count`-th case, beginning with the one at `place`, from 0: one machine's share of a run.
+    pub fn keep_shard(&mut self, place: usize, count: usize) {
+        let cases = std::mem::take(&mut self.cases);
+        self.cases = cases.into_iter().skip(place).step_by(count).collect();
+    }
 }
 
 /// Derives the suites of an era from the specification.
@@ -87,34 +124,7 @@ pub struct Report {
     pub elapsed_ms: u64,
 }
 
-/// How many cases came to what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Everything was allowed.
-    pub passed: usize,
-    /// Something was not.
-    pub failed: usize,
-    /// The subject went another way than the plan.
-    pub inconclusive: usize,
-    /// A control is missing.
-    pub skipped: usize,
-}
-
 impl Report {
-    /// How many cases came to what.
-    pub fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
-        for outcome in &self.outcomes {
-            *match outcome.verdict {
-                Verdict::Pass => &mut tally.passed,
-                Verdict::Fail(_) => &mut tally.failed,
-                Verdict::Inconclusive { .. } => &mut tally.inconclusive,
-                Verdict::Skipped { .. } => &mut tally.skipped,
-            } += 1;
-        }
-        tally
-    }
-
     /// The targets that were met.
     pub fn met(&self) -> BTreeSet<Target> {
         self.outcomes
@@ -163,9 +173,21 @@ pub fn run(
     profile: &Profile,
     jobs: usize,
     stop: &AtomicBool,
+    watch: impl FnMut(&Outcome),
+) -> anyhow::Result<Report> {
+    run_until(suite, profile, jobs, stop, None, watch)
+}
+
+/// The same, where no case is begun after a moment.
+pub fn run_until(
+    suite: &Suite,
+    profile: &Profile,
+    jobs: usize,
+    stop: &AtomicBool,
+    until: Option<Instant>,
     mut watch: impl FnMut(&Outcome),
 ) -> anyhow::Result<Report> {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let next = AtomicUsize::new(0);
     let (send, receive) = mpsc::channel();
     let sender = Mutex::new(send);
@@ -178,7 +200,8 @@ pub fn run(
                 .clone();
             let next = &next;
             threads.spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
+                let over = || until.is_some_and(|until| Instant::now() >= until);
+                while !stop.load(Ordering::Relaxed) && !over() {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = suite.cases.get(place) else {
                         break;

@@ -2,9 +2,11 @@
 //! It is a bounded memory and a printer; it understands no byte of what it keeps. Times are milliseconds since the
 //! start of the case.
 use std::collections::VecDeque;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
 
 /// How many bytes each direction of one connection remembers: two commands of 32 KiB would say no more than their ends.
 pub const MAX_REMEMBERED_BYTES: usize = 16 * 1024;
@@ -31,12 +33,84 @@ impl CaseClock {
 }
 
 /// Which way bytes went, seen from the harness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// From the harness to the subject.
     Sent,
     /// From the subject to the harness.
     Received,
+}
+
+/// What was said on one connection, as a report shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// The name of the connection.
+    pub connection: String,
+    /// How many runs of bytes there were, those that are forgotten included.
+    pub exchanges: u64,
+    /// The last of them.
+    pub lines: Vec<LogLine>,
+}
+
+/// One run of bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Milliseconds since the case began.
+    pub at_ms: u64,
+    /// Which way.
+    pub direction: Direction,
+    /// How many bytes before these were forgotten.
+    pub forgotten: usize,
+    /// The bytes in C notation, long runs shortened.
+    pub bytes: String,
+    /// How often the same question got the same answer in a row; this is the last time.
+    pub times: usize,
+}
+
+/// Of questions that were asked again and again and got the same answer, the last, with how often.
+fn without_repetition(lines: impl Iterator<Item = LogLine>) -> Vec<LogLine> {
+    let same = |one: &LogLine, other: &LogLine| {
+        (one.direction, &one.bytes) == (other.direction, &other.bytes)
+    };
+    let mut kept: Vec<LogLine> = Vec::new();
+    for line in lines {
+        kept.push(line);
+        if let [.., a, b, c, d] = &mut kept[..]
+            && same(a, c)
+            && same(b, d)
+        {
+            (c.times, d.times) = (a.times + 1, b.times + 1);
+            kept.drain(kept.len() - 4..kept.len() - 2);
+        }
+    }
+    kept
+}
+
+impl fmt::Display for Log {
+    /// One line a run of bytes: time, `>` for sent or `<` for received, the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} ({} exchanges)", self.connection, self.exchanges)?;
+        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+impl fmt::Display for LogLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let arrow = match self.direction {
+            Direction::Sent => '>',
+            Direction::Received => '<',
+        };
+        write!(f, "{:>8} ms {arrow} ", self.at_ms)?;
+        if self.forgotten > 0 {
+            write!(f, "…[{} bytes before]…", self.forgotten)?;
+        }
+        f.write_str(&self.bytes)?;
+        if self.times > 1 {
+            write!(f, " ({} times)", self.times)?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -105,30 +179,21 @@ impl Transcript {
             .collect()
     }
 
-    /// One line a run of bytes: time, `>` for sent or `<` for received, the bytes in C notation, long runs shortened.
-    pub fn render(&self) -> String {
+    /// What is remembered, oldest first, each run of bytes shortened to what a reader wants to see.
+    pub fn log(&self) -> Log {
         let memory = self.lock();
-        let mut out = format!("{} ({} exchanges)\n", memory.label, memory.notes);
-        for chunk in &memory.chunks {
-            let arrow = if chunk.direction == Direction::Sent {
-                '>'
-            } else {
-                '<'
-            };
-            let forgotten = if chunk.forgotten > 0 {
-                format!("…[{} bytes before]…", chunk.forgotten)
-            } else {
-                String::new()
-            };
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                out,
-                "{:>8} ms {arrow} {forgotten}{}",
-                chunk.at_ms,
-                shortened(&chunk.bytes)
-            );
+        let lines = memory.chunks.iter().map(|chunk| LogLine {
+            at_ms: chunk.at_ms,
+            direction: chunk.direction,
+            forgotten: chunk.forgotten,
+            bytes: shortened(&chunk.bytes),
+            times: 1,
+        });
+        Log {
+            connection: memory.label.clone(),
+            exchanges: memory.notes,
+            lines: without_repetition(lines),
         }
-        out
     }
 
     fn remember(&self, direction: Direction, bytes: &[u8]) {
@@ -235,6 +300,27 @@ mod tests {
     }
 
     #[test]
+    fn a_question_asked_again_and_again_is_shown_once() {
+        let transcript = Transcript::new("control", CaseClock::start());
+        transcript.sent(b"SET a 1");
+        transcript.received(b"+OK");
+        for _ in 0..9 {
+            transcript.sent(b"INFO");
+            transcript.received(b"$5");
+        }
+        transcript.sent(b"INFO");
+        transcript.received(b"$6");
+        let log = transcript.log();
+        let shown: Vec<_> = log
+            .lines
+            .iter()
+            .map(|line| (line.bytes.as_str(), line.times))
+            .collect();
+        let asked = [("INFO", 9), ("$5", 9), ("INFO", 1), ("$6", 1)];
+        assert_eq!(shown, [&[("SET a 1", 1), ("+OK", 1)], &asked[..]].concat());
+    }
+
+    #[test]
     fn memory_is_bounded_in_each_direction_and_keeps_the_last_bytes() {
         let transcript = Transcript::new("link", CaseClock::start());
         transcript.sent(b"PING");
@@ -247,6 +333,7 @@ mod tests {
             transcript.last_bytes(Direction::Received),
             vec![77; MAX_REMEMBERED_BYTES]
         );
-        assert!(transcript.render().contains("…[32768 bytes before]…"));
+        let shown = transcript.log().to_string();
+        assert!(shown.contains("…[32768 bytes before]…"));
     }
 }

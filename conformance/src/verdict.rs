@@ -5,13 +5,14 @@ use std::fmt;
 use psync_model::property::Property;
 use psync_model::situation::Target;
 use psync_model::step::Step;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::profile::ControlName;
+use crate::transcript::Log;
 
 /// What was looked at when something did not agree with the model. Each has a sentence, a source and, where
 /// one of the properties forbids it, that property.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
     /// A partial resynchronization that should have been granted or refused.
@@ -202,7 +203,7 @@ impl fmt::Display for Check {
 }
 
 /// One observation that one possible world does not allow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mismatch {
     /// What was looked at.
     pub check: Check,
@@ -252,7 +253,7 @@ impl Mismatch {
 }
 
 /// A subject that did what the model does not allow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The step of the plan at which it showed, from 0.
     pub at: usize,
@@ -263,13 +264,13 @@ pub struct Failure {
     /// What else was possible, and why it is excluded: one for each other possible world.
     pub others: Vec<Mismatch>,
     /// The last bytes both ways, connection by connection.
-    pub transcripts: Vec<String>,
+    pub transcripts: Vec<Log>,
     /// The last lines the subject printed.
     pub output: String,
 }
 
 /// What a case ends in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
     /// Everything seen was allowed, to the end of the plan.

@@ -157,6 +157,20 @@ impl Case {
         case
     }
 
+    /// The same case with other steps, and so with another name.
+    #[must_use]
+    pub fn with_steps(&self, steps: Vec<Step>) -> Self {
+        let mut case = self.clone();
+        let (purpose, _) = self
+            .header
+            .id
+            .rsplit_once('/')
+            .unwrap_or((&self.header.id, ""));
+        case.header.id = format!("{purpose}/{:08x}", digest(&steps));
+        case.steps = steps;
+        case
+    }
+
     /// The rulebook of the case.
     pub fn rulebook(&self) -> Result<Rulebook, CaseError> {
         let Header { era, fault, .. } = &self.header;

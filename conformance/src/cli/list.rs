@@ -1,7 +1,9 @@
 //! `list`: the cases and the checks.
 
 use std::process::ExitCode;
+use std::str::FromStr;
 
+use psync_conformance::pattern::Pattern;
 use psync_conformance::run::{self, Suite};
 use psync_conformance::verdict::Check;
 use psync_model::casting::Casting;
@@ -27,9 +29,33 @@ pub(crate) struct Choice {
     /// Only with the subject in this place; may be repeated [default: both]
     #[arg(long)]
     pub(crate) casting: Vec<Casting>,
-    /// Only cases whose name contains this
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) filter: Option<String>,
+    /// Only cases whose name contains this, or is this with `*` for anything: `psync/primary/accept-partial/*`
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) filter: Option<Pattern>,
+    /// Only every M-th case, beginning with the N-th: one machine's share of a run
+    #[arg(long, value_name = "N/M")]
+    pub(crate) shard: Option<Shard>,
+}
+
+/// A share of the cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shard {
+    number: usize,
+    of: usize,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "a share is N/M with N from 1 to M, for instance 2/5".to_owned();
+        let (number, of) = text.split_once('/').ok_or_else(wrong)?;
+        let (number, of) = (number.parse().ok(), of.parse().ok());
+        match number.zip(of) {
+            Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err(wrong()),
+        }
+    }
 }
 
 impl Choice {
@@ -54,12 +80,20 @@ impl Choice {
     /// The suites of one era, without the cases that are not meant.
     pub(crate) fn suites(&self, era: Era) -> anyhow::Result<Vec<Suite>> {
         let mut suites = run::suites(era, &self.castings())?;
-        if let Some(text) = &self.filter {
-            for suite in &mut suites {
-                suite.cases.retain(|case| case.header.id.contains(text));
+        for suite in &mut suites {
+            if let Some(pattern) = &self.filter {
+                suite.cases.retain(|case| pattern.finds(&case.header.id));
+            }
+            if let Some(Shard { number, of }) = self.shard {
+                suite.keep_shard(number - 1, of);
             }
         }
         Ok(suites)
+    }
+
+    /// Whether cases may be left out.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.filter.is_some() || self.shard.is_some()
     }
 }
 

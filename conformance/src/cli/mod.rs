@@ -2,11 +2,14 @@
 //!
 //! Answers go to standard output, progress to standard error. The exit status says what came out.
 
+mod budget;
 mod cases;
+mod compare;
 mod interrupt;
 mod list;
 mod progress;
 mod replay;
+mod report;
 mod run;
 mod subject;
 
@@ -27,9 +30,11 @@ Examples:
   psync-conformance run --subject redis              judge the redis-server on the PATH
   psync-conformance run --subject mine.toml          judge your own server; profiles/redis.toml is a pattern
   psync-conformance run --era sync --casting replica one era, one side
+  psync-conformance run --budget 60s                 what can be said in a minute
   psync-conformance list --casting primary           what would be played, and what is looked at
   psync-conformance replay FILE --subject redis      one case, step by step; a failure prints this line
   psync-conformance cases --out cases                every case as JSON Lines, for other tools
+  psync-conformance compare OLD NEW                  what changed between two runs (target/psync/NAME/report.jsonl)
 
 A case is a plan derived from the specification. It is played with the subject as the primary (the judge plays
 its replica) or as the replica (the judge plays its primary); what the subject does is compared with everything
@@ -58,6 +63,10 @@ enum Command {
     Replay(replay::Args),
     /// Write the cases as JSON Lines, one file each.
     Cases(cases::Args),
+    /// Say what changed between two runs: two versions of a server, or two servers.
+    Compare(compare::Args),
+    /// Make one page of several runs.
+    Report(report::Args),
     /// Be the embedded server until standard input ends; the judge starts itself so.
     #[command(hide = true, disable_help_flag = true)]
     EmbeddedServer {
@@ -75,6 +84,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::List(args)) => list::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Cases(args)) => cases::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
         Some(Command::EmbeddedServer { args }) => Ok(embedded_server(args)),
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use psync_conformance::play::play_with;
-use psync_conformance::report;
+use psync_conformance::report::text;
 use psync_conformance::run;
 use psync_conformance::stage::as_replica::played_era;
 use psync_conformance::verdict::Verdict;
@@ -68,7 +68,7 @@ fn conclude(args: &Args, case: &Case, outcome: &psync_conformance::verdict::Outc
                 args.case,
                 args.subject.as_options()
             );
-            print!("\n{}", report::failure(case, failure, &again));
+            print!("\n{}", text::failure(case, failure, &again));
             return DOES_NOT_CONFORM.into();
         }
     }

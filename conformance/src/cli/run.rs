@@ -4,15 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use psync_conformance::play::needs;
 use psync_conformance::profile::Profile;
-use psync_conformance::report::{self, Row};
+use psync_conformance::report::record::{CaseRecord, Record, SuiteRecord, plan_lines};
+use psync_conformance::report::{self, html, junit, text};
 use psync_conformance::run::{self, Report, SCOPE, Suite};
+use psync_conformance::shorten::shorten;
 use psync_conformance::stage::as_replica::played_era;
-use psync_conformance::verdict::{Failure, Outcome, Verdict};
-use psync_model::case::Case;
+use psync_conformance::verdict::{Outcome, Verdict};
 
+use super::budget::Budget;
 use super::list::Choice;
 use super::progress::Meter;
 use super::subject::{self, SubjectArgs};
@@ -21,8 +25,12 @@ use super::{DOES_NOT_CONFORM, MISUSE, interrupt};
 /// How many cases are played at a time unless told otherwise: they mostly wait.
 const DEFAULT_JOBS: u8 = 8;
 
-/// Where the cases that fail are kept.
-const FAILURES: &str = "target/psync/failures";
+/// Where reports go unless told otherwise, a folder for each subject.
+const REPORTS: &str = "target/psync";
+
+/// How long the run may look for shorter cases in all, and for one of them.
+const SHORTEN: Duration = Duration::from_mins(1);
+const SHORTEN_ONE: Duration = Duration::from_secs(20);
 
 /// What to play, on whom.
 #[derive(Debug, clap::Args)]
@@ -31,15 +39,28 @@ pub(crate) struct Args {
     subject: SubjectArgs,
     #[command(flatten)]
     choice: Choice,
+    /// How long to play, `90s`, `10m` or `all`: with little time, first what shows every rule and branch
+    #[arg(long, value_name = "TIME", default_value = "all")]
+    budget: Budget,
     /// How many cases to play at a time; each has a server of its own
     #[arg(long, value_name = "N", default_value_t = DEFAULT_JOBS, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
     /// End at the first case that does not pass
     #[arg(long)]
     fail_fast: bool,
-    /// Write everything that was found into this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    /// Show failing cases as they are, without looking for shorter ones that fail in the same way
+    #[arg(long)]
+    no_shorten: bool,
+    /// Judge as if no deviation of the subject were known
+    #[arg(long)]
+    no_deviations: bool,
+    /// Only say what would be played, and what is missing for the rest
+    #[arg(long)]
+    dry_run: bool,
+    /// The folder for the reports: report.jsonl, report.html, junit.xml and the cases that failed
+    /// [default: target/psync/<name of the subject>]
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
 }
 
 impl Default for Args {
@@ -47,44 +68,52 @@ impl Default for Args {
         Self {
             subject: SubjectArgs::default(),
             choice: Choice::default(),
+            budget: Budget::All,
             jobs: DEFAULT_JOBS,
             fail_fast: false,
-            json: None,
+            no_shorten: false,
+            no_deviations: false,
+            dry_run: false,
+            report: None,
         }
     }
 }
 
-/// A suite and what became of it.
-type Played = (Suite, Report);
-
 /// Judges the subject.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut profile = args.subject.profile()?;
-    let eras = args.choice.eras(args.subject.eras(&profile));
-    interrupt::take_signals()?;
-    let mut played = Vec::new();
-    for era in eras {
-        profile.era = played_era(era);
-        subject::sanity(&profile)?;
-        eprintln!("{era}: exploring the scope `{SCOPE}` of the specification");
-        let suites = args.choice.suites(era)?;
-        announce(&suites);
-        for suite in suites {
-            if !interrupt::STOP.load(Ordering::Relaxed) && !suite.cases.is_empty() {
-                let report = play(args, &profile, &suite)?;
-                played.push((suite, report));
-            }
-        }
-        if interrupt::STOP.load(Ordering::Relaxed) {
-            break;
-        }
-        subject::sanity(&profile)?;
+    if args.no_deviations {
+        profile.deviations.clear();
     }
+    if args.dry_run {
+        announce_cases(&profile, &derive(args, &profile)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    interrupt::take_signals()?;
+    subject::sanity(&profile)?;
+    let suites = derive(args, &profile)?;
+    let record = play_all(args, &mut profile, &suites)?;
+    conclude(args, &profile, &record)
+}
+
+/// The suites of every era asked for.
+fn derive(args: &Args, profile: &Profile) -> anyhow::Result<Vec<Suite>> {
+    let mut all = Vec::new();
+    for era in args.choice.eras(args.subject.eras(profile)) {
+        eprintln!("{era}: exploring the scope `{SCOPE}` of the specification");
+        let mut suites = args.choice.suites(era)?;
+        if args.budget != Budget::All {
+            suites.iter_mut().for_each(Suite::put_most_telling_first);
+        }
+        announce(&suites);
+        all.extend(suites);
+    }
+    all.retain(|suite| !suite.cases.is_empty());
     ensure!(
-        !played.is_empty() || interrupt::came(),
-        "no case has a name that contains what --filter says"
+        !all.is_empty(),
+        "no case is left: `psync-conformance list` shows the names that --filter and --shard choose from"
     );
-    conclude(args, &profile, &played)
+    Ok(all)
 }
 
 fn announce(suites: &[Suite]) {
@@ -103,11 +132,67 @@ fn announce(suites: &[Suite]) {
     );
 }
 
-fn play(args: &Args, profile: &Profile, suite: &Suite) -> anyhow::Result<Report> {
+fn announce_cases(profile: &Profile, suites: &[Suite]) {
+    for case in suites.iter().flat_map(|suite| &suite.cases) {
+        let missing = needs(case);
+        let missing = missing.iter().find(|control| !profile.offers(**control));
+        let note = missing.map_or_else(String::new, |control| {
+            format!("  skipped: the subject does not offer {control:?}")
+        });
+        println!("{:<60} {:>3} steps{note}", case.header.id, case.steps.len());
+    }
+}
+
+fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> anyhow::Result<Record> {
+    let started = Instant::now();
+    let mut record = Record::begin(&profile.name);
+    let mut left: usize = suites.iter().map(|suite| suite.cases.len()).sum();
+    for suite in suites {
+        if interrupt::STOP.load(Ordering::Relaxed) {
+            break;
+        }
+        profile.era = played_era(suite.era);
+        subject::sanity(profile)?;
+        let until = args.budget.share(started, suite.cases.len(), left);
+        left -= suite.cases.len();
+        let report = play(args, profile, suite, until)?;
+        record.add(suite, &report, profile);
+        subject::sanity(profile)?;
+    }
+    let played = record.cases().count();
+    let planned: usize = suites.iter().map(|suite| suite.cases.len()).sum();
+    record.run.cut_short = (played < planned).then(|| {
+        let why = if interrupt::came() {
+            "the run was interrupted"
+        } else if interrupt::STOP.load(Ordering::Relaxed) {
+            "a case did not pass"
+        } else {
+            "the budget was used up"
+        };
+        format!(
+            "{} of {planned} cases were not played: {why}",
+            planned - played
+        )
+    });
+    if record.run.cut_short.is_none() && !args.choice.is_partial() {
+        record.note_stale_deviations(profile);
+    }
+    if !args.no_shorten {
+        shorten_failures(profile, &mut record)?;
+    }
+    Ok(record)
+}
+
+fn play(
+    args: &Args,
+    profile: &Profile,
+    suite: &Suite,
+    until: Option<Instant>,
+) -> anyhow::Result<Report> {
     let what = format!("{} {}", suite.era, suite.casting.name());
     let mut meter = Meter::new(what, suite.cases.len());
     let jobs = usize::from(args.jobs);
-    run::run(suite, profile, jobs, &interrupt::STOP, |outcome| {
+    run::run_until(suite, profile, jobs, &interrupt::STOP, until, |outcome| {
         let trouble = trouble(outcome);
         meter.done(trouble.as_deref());
         if args.fail_fast && trouble.is_some() {
@@ -130,23 +215,78 @@ fn trouble(outcome: &Outcome) -> Option<String> {
     }
 }
 
-fn conclude(args: &Args, profile: &Profile, played: &[Played]) -> anyhow::Result<ExitCode> {
-    for (suite, report) in played {
-        print_troubles(args, suite, report)?;
-        print_skipped(suite, report);
+/// Of the cases that fail alike, looks for a shorter form of the shortest.
+fn shorten_failures(profile: &mut Profile, record: &mut Record) -> anyhow::Result<()> {
+    let until = Instant::now() + SHORTEN;
+    for suite in &mut record.suites {
+        profile.era = played_era(suite.era);
+        for places in alike(suite) {
+            let budget = SHORTEN_ONE.min(until.saturating_duration_since(Instant::now()));
+            if budget.is_zero() || interrupt::came() {
+                return Ok(());
+            }
+            let case = &mut suite.cases[places[0]];
+            let (Some(plan), Some(failure)) = (case.plan(), case.failure()) else {
+                continue;
+            };
+            if let Some(shorter) = shorten(&plan, failure, profile, budget)? {
+                case.shortened_from = Some(plan.steps.len());
+                case.case.clone_from(&shorter.case.header.id);
+                case.plan = plan_lines(&shorter.case);
+                case.verdict = Verdict::Fail(shorter.failure);
+            }
+        }
     }
-    let rows: Vec<Row> = played.iter().map(|(_, report)| Row::of(report)).collect();
-    print!("\n{}", report::table(&rows));
-    if let Some(path) = &args.json {
-        write_json(path, profile, played)?;
+    Ok(())
+}
+
+/// The failing cases of a suite by what was looked at where, the shortest of each first.
+fn alike(suite: &SuiteRecord) -> Vec<Vec<usize>> {
+    let mut groups = std::collections::BTreeMap::<String, Vec<usize>>::new();
+    for (place, case) in suite.cases.iter().enumerate() {
+        if let Some(failure) = case.failure() {
+            let key = format!("{}/{}", failure.mismatch.check, failure.step);
+            groups.entry(key).or_default().push(place);
+        }
     }
-    let conforms = rows.iter().all(Row::conforms);
+    let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
+    for places in &mut groups {
+        places.sort_by_key(|place| suite.cases[*place].plan.len());
+    }
+    groups
+}
+
+fn conclude(args: &Args, profile: &Profile, record: &Record) -> anyhow::Result<ExitCode> {
+    let folder = args.report.clone();
+    let folder = folder.unwrap_or_else(|| Path::new(REPORTS).join(&profile.name));
+    write_reports(&folder, record)?;
+    for suite in &record.suites {
+        print_troubles(args, suite, &folder)?;
+        print_out_of_reach(suite);
+    }
+    for known in &record.run.stale_deviations {
+        println!("the known deviation {known} was not seen: take it off the profile's list");
+    }
+    print!("\n{}", text::table(&record.suites));
+    println!("reports: {}", folder.join("report.html").display());
+    if let Some(reason) = &record.run.cut_short {
+        println!("not everything was played: {reason}");
+    }
     let name = &profile.name;
+    ensure!(
+        record.cases().next().is_some() || interrupt::came(),
+        "no case was played, so nothing is known: the budget is too small"
+    );
     if interrupt::came() {
         println!("stopped before the end: what is known so far is above");
-        return Ok(if conforms { MISUSE } else { DOES_NOT_CONFORM }.into());
+        let status = if record.conforms() {
+            MISUSE
+        } else {
+            DOES_NOT_CONFORM
+        };
+        return Ok(status.into());
     }
-    if conforms {
+    if record.conforms() {
         println!("{name} conforms, as far as these cases go");
         return Ok(ExitCode::SUCCESS);
     }
@@ -154,50 +294,66 @@ fn conclude(args: &Args, profile: &Profile, played: &[Played]) -> anyhow::Result
     Ok(DOES_NOT_CONFORM.into())
 }
 
-fn print_troubles(args: &Args, suite: &Suite, report: &Report) -> anyhow::Result<()> {
-    for outcome in &report.outcomes {
-        let case = suite
-            .cases
-            .iter()
-            .find(|case| case.header.id == outcome.case);
-        match (&outcome.verdict, case) {
-            (Verdict::Fail(failure), Some(case)) => print_failure(args, case, failure)?,
-            (Verdict::Inconclusive { at, reason }, _) => {
-                println!(
-                    "\n{}: inconclusive at step {}: {reason}",
-                    outcome.case,
-                    at + 1
-                );
-            }
-            _ => {}
+fn write_reports(folder: &Path, record: &Record) -> anyhow::Result<()> {
+    let written = || -> anyhow::Result<()> {
+        fs::create_dir_all(folder)?;
+        record.write(&folder.join("report.jsonl"))?;
+        fs::write(folder.join("junit.xml"), junit::xml(record)?)?;
+        fs::write(
+            folder.join("report.html"),
+            html::page(std::slice::from_ref(record)),
+        )?;
+        Ok(())
+    };
+    written().with_context(|| format!("could not write the reports into {}", folder.display()))
+}
+
+/// Of the cases that fail alike one is told, the others are counted.
+fn print_troubles(args: &Args, suite: &SuiteRecord, folder: &Path) -> anyhow::Result<()> {
+    for places in alike(suite) {
+        let case = &suite.cases[places[0]];
+        print_failure(args, case, folder)?;
+        if places.len() > 1 {
+            println!(
+                "  and {} more cases fail at the same check of the same step",
+                places.len() - 1
+            );
+        }
+    }
+    for case in &suite.cases {
+        if let Verdict::Inconclusive { at, reason } = &case.verdict {
+            println!("\n{}: inconclusive at step {}: {reason}", case.case, at + 1);
         }
     }
     Ok(())
 }
 
-fn print_failure(args: &Args, case: &Case, failure: &Failure) -> anyhow::Result<()> {
-    let path = report::write_case(case, Path::new(FAILURES))?;
+fn print_failure(args: &Args, case: &CaseRecord, folder: &Path) -> anyhow::Result<()> {
+    let (Some(plan), Some(failure)) = (case.plan(), case.failure()) else {
+        return Ok(());
+    };
+    let path = report::write_case(&plan, &folder.join("failures"))?;
     let again = format!(
         "psync-conformance replay {} {}",
         path.display(),
         args.subject.as_options()
     );
-    print!("\n{}", report::failure(case, failure, &again));
+    print!("\n{}", text::failure(&plan, failure, &again));
+    if let Some(steps) = case.shortened_from {
+        println!("  shortened from {steps} to {} steps", plan.steps.len());
+    }
+    if let Some(reason) = &case.deviation {
+        println!("  known of this subject: {reason}");
+    }
     Ok(())
 }
 
-fn print_skipped(suite: &Suite, report: &Report) {
-    for (control, targets) in report.skipped_targets(&suite.cases) {
+fn print_out_of_reach(suite: &SuiteRecord) {
+    for (control, targets) in &suite.out_of_reach {
         println!(
             "{}/{}: {targets} targets are out of reach, because the subject does not offer {control:?}",
             suite.era,
             suite.casting.name()
         );
     }
-}
-
-fn write_json(path: &Path, profile: &Profile, played: &[Played]) -> anyhow::Result<()> {
-    let reports: Vec<&Report> = played.iter().map(|(_, report)| report).collect();
-    let text = serde_json::to_string_pretty(&report::as_json(&profile.name, &reports))?;
-    fs::write(path, text + "\n").with_context(|| format!("could not write {}", path.display()))
 }

@@ -413,7 +413,7 @@ impl Stage {
             step,
             mismatch,
             others,
-            transcripts: self.transcripts.iter().map(Transcript::render).collect(),
+            transcripts: self.transcripts.iter().map(Transcript::log).collect(),
             output: self.subject.output_tail(),
         }
     }

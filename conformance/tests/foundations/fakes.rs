@@ -153,7 +153,7 @@ fn played_replica_names_a_primary_that_refuses_or_lies() {
         Err(PlayedError::Conn(ConnError::TimedOut { .. }))
     ));
     assert_eq!(replica.conn().reader().stream_received(), 10);
-    assert!(replica.transcript().render().contains("REPLCONF"));
+    assert!(replica.transcript().log().to_string().contains("REPLCONF"));
 }
 
 #[test]

@@ -8,4 +8,6 @@ mod clean;
 mod faults;
 mod lies;
 mod misuse;
+#[cfg(feature = "faults")]
+mod reports;
 mod support;

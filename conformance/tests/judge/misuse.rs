@@ -184,3 +184,24 @@ fn help_teaches() {
     }
     assert!(!text.contains("embedded-server"));
 }
+
+#[test]
+fn a_report_that_is_none_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let alien = written(folder.path(), "alien.jsonl", "{\"some\":\"thing\"}\n");
+    for args in [
+        &["compare", &alien, &alien][..],
+        &["report", &alien],
+        &["report", "no-such-report.jsonl"],
+    ] {
+        assert!(refusal(args).contains("is no report that can be read"));
+    }
+    for args in [
+        &["run", "--budget", "0s"][..],
+        &["run", "--budget", "soon"],
+        &["run", "--shard", "3/2"],
+        &["run", "--filter", "["],
+    ] {
+        assert!(!refusal(args).is_empty());
+    }
+}
