@@ -2,7 +2,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use psync_model::casting::Casting;
 use psync_model::property::Property;
+use psync_model::rulebook::Era;
 use psync_model::situation::Target;
 use psync_model::step::Step;
 use serde::{Deserialize, Serialize};
@@ -176,6 +178,33 @@ impl Check {
             Self::Progress => "PROTOCOL §4.1",
             Self::Protocol => "PROTOCOL §2",
         }
+    }
+
+    /// Whether cases of an era look at it with the subject in this place: what is not looked at has not passed.
+    pub const fn is_looked_at(self, era: Era, casting: Casting) -> bool {
+        let in_place = match self {
+            Self::Request | Self::LinkState | Self::Data => matches!(casting, Casting::Replica),
+            Self::Offset
+            | Self::ReplicationId
+            | Self::Acknowledgement
+            | Self::Progress
+            | Self::Protocol => true,
+            _ => matches!(casting, Casting::Primary),
+        };
+        let since = match self {
+            Self::SnapshotData
+            | Self::Stream
+            | Self::ReplicaState
+            | Self::Snapshot
+            | Self::Request
+            | Self::LinkState
+            | Self::Data
+            | Self::Progress
+            | Self::Protocol => Era::Sync,
+            Self::SnapshotLabel | Self::SecondaryId | Self::StreamGate => Era::Psync2,
+            _ => Era::Psync,
+        };
+        in_place && since as u8 <= era as u8
     }
 
     /// The property of the model that forbids it, where one does.

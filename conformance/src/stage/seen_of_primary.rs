@@ -140,12 +140,16 @@ fn phases(link: &Link, ports: Ports) -> BTreeMap<u16, PrimaryPhase> {
 fn replicas_listed(shown: &Shown, link: &Link) -> Result<(), Mismatch> {
     let current = usize::from(link.primary != PrimaryPhase::None);
     let due = current + usize::from(link.stale.is_some());
-    let count = |replicas| format!("{replicas} replicas");
-    Mismatch::unless_equal(
+    let listed = shown.replication.replicas.len();
+    if due == listed {
+        return Ok(());
+    }
+    let count = |replicas| format!("{replicas} connections of a replica");
+    Err(Mismatch::new(
         Check::ReplicaState,
-        &count(due),
-        &count(shown.replication.replicas.len()),
-    )
+        count(due),
+        count(listed),
+    ))
 }
 
 fn states_agree(
