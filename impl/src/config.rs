@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::keyspace::EncodingLimits;
 use crate::rulebook::Era;
 
 mod directives;
@@ -92,6 +93,8 @@ pub struct Config {
     pub ping_period_s: u64,
     /// Seconds of silence after which a replication link is given up.
     pub repl_timeout_s: u64,
+    /// What `OBJECT ENCODING` goes by; nothing is stored differently for it.
+    pub encoding: EncodingLimits,
     /// Accepted for the sake of scripts; timers here are exact.
     pub hz: u64,
     /// Accepted as `no` only: there is no append-only file.
@@ -191,6 +194,7 @@ impl Config {
             diskless_load: DisklessLoad::Disabled,
             ping_period_s: 10,
             repl_timeout_s: 60,
+            encoding: EncodingLimits::default(),
             hz: 10,
             appendonly: false,
             inert: BTreeMap::new(),

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use crate::client::{Session, Transaction};
 use crate::commands::{self, Context, Effect, Flags, Origin, Outcome};
 use crate::event::ClientId;
-use crate::keyspace::EncodingLimits;
 use crate::resp::{Reply, Request};
 use crate::server::Server;
 
@@ -174,7 +173,7 @@ impl Server {
             origin,
             seed: self.ids.number(),
             longest_string_bytes: self.config.bulk_bytes as usize,
-            encoding_limits: EncodingLimits::default(),
+            encoding_limits: self.config.encoding,
             tracked: self.interest.exists(),
         }
     }
@@ -184,6 +183,7 @@ impl Server {
             return;
         }
         self.propagate(effects);
+        self.note_own_deadlines(effects);
         let offset = self.history.offset;
         if let Some(client) = self.clients.get_mut(&id) {
             client.last_write = offset;

@@ -3,6 +3,33 @@
 //! A pure core (bytes, events and time come in as arguments, bytes and actions go out as data) inside a thin shell
 //! of sockets, timers and files. Start reading at [`server`], then [`primary`] and `link`; [`rulebook`] names every
 //! decision in which versions differ.
+//!
+//! # How it works
+//!
+//! *One task owns the core.* It takes events in batches, thinks, and carries out what was decided; connections, the link
+//! to a primary, snapshots and the reading of a received snapshot are tasks of their own that only move bytes. Nothing
+//! in the core waits: a command whose answer comes later leaves its connection blocked.
+//!
+//! *A snapshot never stops writes.* There is no fork. A snapshot is a copy of the sixteen roots of the [`keyspace`],
+//! whose trees are persistent: a write beside it copies the nodes on the path to what it changes, some kilobytes, once,
+//! and nothing after that. Old versions live as long as the snapshot does. The cut, the label and the place in the stream
+//! from which the replica goes on are one step of the core.
+//!
+//! *The stream is written once.* [`shared_stream`] holds the bytes, the [`backlog`] is a window over them, and a replica
+//! is a position in them. A connection is handed at most a mebibyte ahead, as references; ten replicas that do not read
+//! cost the memory of one. What neither the backlog covers nor a replica lacks is released.
+//!
+//! *A received snapshot* is gathered in memory, read on a thread of its own while the old data still answer, then put in
+//! their place in one step together with its label; until then nothing is discarded, whatever goes wrong. So a
+//! full resynchronization takes the memory of the old data, the new data and the payload. With `repl-diskless-load
+//! disabled` the payload becomes our own snapshot file first.
+//!
+//! # What differs from Redis on purpose
+//!
+//! It listens on the loopback unless told otherwise, and saves nothing unless told to. `DEBUG` answers this machine only.
+//! The fallback to `SYNC` forgets the name of the old history (FLAWS B-01; `--as-shipped` brings the flaw back). While a
+//! snapshot is being read, commands are answered from the old data instead of with `-LOADING`. Cluster, modules, scripts,
+//! streams, ACLs and the append-only file do not exist; a snapshot that holds what we do not have is refused as a whole.
 
 mod access;
 mod admin;
@@ -19,6 +46,7 @@ pub mod event;
 pub mod failover;
 pub mod faults;
 mod feeding;
+mod handshake;
 pub mod history;
 pub mod ids;
 mod info;
@@ -42,6 +70,7 @@ mod shell;
 mod snapshot_task;
 mod snapshots;
 pub mod stream;
+mod transfer;
 mod waiting;
 mod watching;
 

@@ -143,6 +143,7 @@ impl Server {
         let reached = self.link_offset();
         self.drop_link(now_ms);
         self.role = Role::Primary;
+        self.own_deadlines.clear();
         self.config.replicaof = None;
         self.primary.stream_database = None;
         self.primary.alone_since_ms = now_ms;

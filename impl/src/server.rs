@@ -99,6 +99,8 @@ pub struct Server {
     pub(crate) next_link: u64,
     pub(crate) next_expiry_ms: u64,
     pub(crate) active_expire: bool,
+    /// Keys with a deadline that users of a writable replica made.
+    pub(crate) own_deadlines: BTreeSet<(usize, Bytes)>,
     pub(crate) failover: Failover,
     pub(crate) pause: Option<Pause>,
     pub(crate) ending: Option<Ending>,
@@ -152,6 +154,7 @@ impl Server {
             next_link: 0,
             next_expiry_ms: now_ms,
             active_expire: true,
+            own_deadlines: BTreeSet::new(),
             failover: Failover::None,
             pause: None,
             ending: None,

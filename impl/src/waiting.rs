@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::client::{Blocked, Client};
-use crate::commands;
+use crate::commands::{self, Effect};
 use crate::dispatch::Answer;
 use crate::event::{ClientId, Framing, JobId};
 use crate::keyspace::DATABASES;
@@ -18,6 +18,9 @@ const EXPIRY_PERIOD_MS: u64 = 100;
 
 /// Most keys removed in one look, so that clients do not wait for it.
 const EXPIRED_AT_ONCE: usize = 10_000;
+
+/// Keys of its own that a writable replica looks after; it is no place for more.
+const MAX_OWN_DEADLINES: usize = 100_000;
 
 /// Wait before a snapshot of a save point is tried again after a failure.
 const SAVE_RETRY_MS: u64 = 5_000;
@@ -163,14 +166,13 @@ impl Server {
     /// Removes keys whose time is over, on a primary only (PROTOCOL §6 X3); the stream says so.
     pub(crate) fn tick_expiry(&mut self, now_ms: u64) {
         // Nothing may change while writes wait for a failover.
-        if !self.active_expire
-            || !self.is_primary()
-            || now_ms < self.next_expiry_ms
-            || self.paused().is_some()
-        {
+        if !self.active_expire || now_ms < self.next_expiry_ms || self.paused().is_some() {
             return;
         }
         self.next_expiry_ms = now_ms + EXPIRY_PERIOD_MS;
+        if !self.is_primary() {
+            return self.expire_own_keys(now_ms);
+        }
         // Each look begins with another database, so that none waits behind a busier one.
         let first = (now_ms / EXPIRY_PERIOD_MS) as usize % DATABASES;
         let expired = commands::expire_step(&mut self.keyspace, now_ms, EXPIRED_AT_ONCE, first);
@@ -179,5 +181,37 @@ impl Server {
             self.propagate(&[effect]);
         }
         self.settle_changes(now_ms);
+    }
+
+    /// Remembers the keys that users of a writable replica gave a deadline: no primary will ever delete them.
+    pub(crate) fn note_own_deadlines(&mut self, effects: &[Effect]) {
+        if self.is_primary() {
+            return;
+        }
+        for effect in effects {
+            let Some(key) = effect.args.get(1) else {
+                continue;
+            };
+            let entry = self.keyspace.get(effect.database, key);
+            let ends = entry.is_some_and(|entry| entry.expires_at_ms().is_some());
+            if ends && self.own_deadlines.len() < MAX_OWN_DEADLINES {
+                let key = Bytes::copy_from_slice(key);
+                self.own_deadlines.insert((effect.database, key));
+            }
+        }
+    }
+
+    /// Deletes those of them whose time is over, and forgets those that end no more.
+    fn expire_own_keys(&mut self, now_ms: u64) {
+        let keyspace = &mut self.keyspace;
+        self.own_deadlines.retain(|(database, key)| {
+            let entry = keyspace.get(*database, key);
+            let ends = entry.is_some_and(|entry| entry.expires_at_ms().is_some());
+            let over = entry.is_some_and(|entry| entry.is_expired(now_ms));
+            if over {
+                keyspace.remove(*database, key);
+            }
+            ends && !over
+        });
     }
 }

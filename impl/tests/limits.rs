@@ -165,6 +165,24 @@ fn too_many_connections_and_idle_ones_are_turned_away() {
 }
 
 #[test]
+fn a_writable_replica_looks_after_the_deadlines_of_its_own_keys() {
+    let mut world = World::pair(Era::Psync2V7, &[]);
+    world.command(0, "DEBUG SET-ACTIVE-EXPIRE 0");
+    world.command(0, "SET theirs 1 PX 500");
+    world.command(1, "CONFIG SET replica-read-only no");
+    world.command(1, "SET own 1 PX 500");
+    world.command(1, "SET kept 1 PX 500");
+    world.command(1, "PERSIST kept");
+    world.pass(1_000);
+    assert_eq!(
+        world.command(1, "DBSIZE"),
+        ":3\r\n",
+        "x, kept, and what only the primary may delete"
+    );
+    assert_eq!(world.command(1, "EXISTS own theirs"), ":0\r\n");
+}
+
+#[test]
 fn a_restarted_primary_tells_its_replica_what_expired_meanwhile() {
     let mut world = World::pair(Era::Psync2V7, &[]);
     for number in 0..10 {

@@ -214,6 +214,11 @@ pub(super) fn parse_bytes(text: &str) -> Option<u64> {
     i64::try_from(bytes).is_ok().then_some(bytes)
 }
 
+/// Bytes that memory can hold.
+pub(super) fn parse_size(text: &str) -> Option<usize> {
+    parse_bytes(text).and_then(|bytes| usize::try_from(bytes).ok())
+}
+
 pub(super) fn parse_save(text: &str) -> Option<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let sound =

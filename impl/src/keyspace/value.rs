@@ -44,7 +44,7 @@ impl Default for EncodingLimits {
     /// The defaults of Redis 7.0.
     fn default() -> Self {
         Self {
-            hash_entries: 128,
+            hash_entries: 512,
             hash_value_bytes: 64,
             integer_set_entries: 512,
             sorted_set_entries: 128,

@@ -1,0 +1,153 @@
+//! How a replica takes a snapshot, and with it the label of another history (PROTOCOL §4.4).
+
+use bytes::{Bytes, BytesMut};
+
+use crate::client::Session;
+use crate::config::DisklessLoad;
+use crate::event::{Action, LinkId};
+use crate::ids::ReplicationId;
+use crate::offset::ReplOffset;
+use crate::primary::KEEPALIVE_MS;
+use crate::rdb::Loaded;
+use crate::replica::{
+    Connected, Handshake, Label, Link, Loading, Payload, PayloadStep, Received, Transfer,
+};
+use crate::rulebook::{Relay, SyncFallback};
+use crate::server::{SavedPosition, Server};
+
+impl Server {
+    pub(crate) fn begin_transfer(
+        &mut self,
+        handshake: Handshake,
+        label: Option<Label>,
+        now_ms: u64,
+    ) {
+        let transfer = Transfer {
+            id: handshake.id,
+            label,
+            payload: Payload::default(),
+            heard_ms: now_ms,
+        };
+        self.transfer_received(transfer, handshake.input.freeze(), now_ms);
+    }
+
+    pub(crate) fn transfer_received(&mut self, mut transfer: Transfer, bytes: Bytes, now_ms: u64) {
+        transfer.heard_ms = now_ms;
+        match transfer.payload.push(bytes) {
+            Ok(PayloadStep::Incomplete) => self.put_link(Link::Transfer(transfer)),
+            Ok(PayloadStep::Complete(received)) => {
+                self.load_snapshot(transfer.id, transfer.label, received, now_ms);
+            }
+            Err(error) => self.abandon_link(transfer.id, &error, now_ms),
+        }
+    }
+
+    /// The whole snapshot is in hand: let it be read, beside everything else (PROTOCOL §4.4).
+    fn load_snapshot(&mut self, id: LinkId, label: Option<Label>, received: Received, now_ms: u64) {
+        // A payload that came directly is our own file only if there had to be one.
+        let without_file = received.had_mark && self.loads_directly();
+        let path = (!without_file).then(|| self.config.snapshot_path());
+        self.log("MASTER <-> REPLICA sync: Loading DB in memory");
+        self.put_link(Link::Loading(Loading {
+            id,
+            label,
+            rest: BytesMut::from(received.rest.as_ref()),
+            had_mark: received.had_mark,
+            next_newline_ms: now_ms + KEEPALIVE_MS,
+            heard_ms: now_ms,
+        }));
+        self.act(Action::LoadSnapshot {
+            link: id,
+            payload: received.payload,
+            path,
+        });
+    }
+
+    /// Whether a snapshot that is sent as it is made needs no file here.
+    pub(crate) fn loads_directly(&self) -> bool {
+        match self.config.diskless_load {
+            DisklessLoad::Disabled => false,
+            DisklessLoad::OnEmptyDb => self.keyspace.is_empty(),
+            DisklessLoad::SwapDb => true,
+        }
+    }
+
+    /// The snapshot was read: only now data and label are replaced (PROTOCOL §4.4).
+    pub(crate) fn snapshot_loaded(
+        &mut self,
+        id: LinkId,
+        result: Result<Box<Loaded>, String>,
+        now_ms: u64,
+    ) {
+        let Some(Link::Loading(loading)) =
+            self.take_link_if(id, |link| matches!(link, Link::Loading(_)), now_ms)
+        else {
+            return;
+        };
+        let loaded = match result {
+            Ok(loaded) => loaded,
+            Err(reason) => {
+                self.log(format!(
+                    "The snapshot is refused, data and label stay as they were: {reason}"
+                ));
+                return self.retry_link(id, now_ms);
+            }
+        };
+        self.keyspace = loaded.keyspace;
+        self.own_deadlines.clear();
+        self.data_replaced(now_ms);
+        self.disconnect_replicas(now_ms);
+        let saved = loaded.fields.and_then(SavedPosition::of);
+        let database = saved.map_or(0, |saved| saved.database);
+        let connected = self.connected_after_load(id, loading.label, database, now_ms);
+        if loading.had_mark {
+            self.acknowledge(&connected);
+        }
+        self.log("MASTER <-> REPLICA sync: Finished with success");
+        self.stream_established(connected, &loading.rest, now_ms);
+    }
+
+    fn connected_after_load(
+        &mut self,
+        id: LinkId,
+        label: Option<Label>,
+        database: usize,
+        now_ms: u64,
+    ) -> Connected {
+        let session = Session {
+            database,
+            transaction: None,
+        };
+        let known = label.unwrap_or_else(|| self.label_after_sync());
+        self.adopt_label(known);
+        if let Some(following) = self.following() {
+            following.cached = None;
+        }
+        let mut connected = Connected::new(id, known.id, known.offset, session, now_ms);
+        connected.without_label = label.is_none();
+        connected
+    }
+
+    /// After `SYNC` there is no label. A fresh name that nobody was told takes the place of the stale one that servers
+    /// in the field keep (PROTOCOL §6 X7; FLAWS B-01).
+    fn label_after_sync(&mut self) -> Label {
+        match self.rules.sync_fallback {
+            SyncFallback::FreshId => Label {
+                id: self.ids.fresh(),
+                offset: ReplOffset::ZERO,
+            },
+            SyncFallback::KeepsStaleId => Label {
+                id: self.announced_id.unwrap_or(ReplicationId::NONE),
+                offset: ReplOffset::new(-1),
+            },
+        }
+    }
+
+    /// Name and offset of what was loaded become ours; in the run-ID era they concern the link only.
+    pub(crate) fn adopt_label(&mut self, label: Label) {
+        if self.rules.relay == Relay::Verbatim {
+            self.history.adopt(label.id, label.offset);
+            self.history.create_backlog();
+        }
+    }
+}
