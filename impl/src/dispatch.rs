@@ -122,6 +122,10 @@ impl Server {
             Err(refusal) => return Some(refusal),
         };
         if spec.flags.contains(Flags::SERVER) {
+            // Inside a transaction: what was written so far belongs to the role and the name of now (FLAWS B-08).
+            if spec.flags.contains(Flags::ADMIN) {
+                self.propagate_for(id, &std::mem::take(effects));
+            }
             let own = OWN_COMMANDS.iter().find(|(name, _)| *name == spec.name);
             return match own {
                 Some((_, run)) => run(self, id, args, now_ms),

@@ -221,18 +221,33 @@ impl Server {
     /// Replicas that have not acknowledged for too long (PROTOCOL §3.5); before offsets existed nobody did.
     fn drop_silent_replicas(&mut self, now_ms: u64) {
         let limit_ms = self.config.repl_timeout_s * 1_000;
-        let silent = |replica: &Replica| {
-            replica.is_online()
-                && !replica.without_label
-                && now_ms.saturating_sub(replica.heard_ms) > limit_ms
+        let silent = |client: &Client, replica: &Replica| {
+            let expected = match replica.phase {
+                Phase::Online(_) | Phase::Unacknowledged { .. } => !replica.without_label,
+                // It takes nothing of the snapshot that is being sent to it.
+                Phase::Accumulating { framing, .. } => {
+                    framing != Framing::Disk && client.written < client.queued
+                }
+                Phase::Waiting { .. } | Phase::Receiving(_) => false,
+            };
+            expected && now_ms.saturating_sub(replica.heard_ms) > limit_ms
         };
-        let ids: Vec<_> = self
+        let silent = self
             .replicas()
-            .filter(|(_, replica)| silent(replica))
-            .map(|(client, _)| client.id)
+            .filter(|(client, replica)| silent(client, replica));
+        let ids: Vec<_> = silent
+            .map(|(client, replica)| (client.id, replica.is_online()))
             .collect();
-        for id in ids {
-            self.log("A replica has been silent for too long and is cut off");
+        for (id, online) in ids {
+            let which = if online {
+                "streaming sync"
+            } else {
+                "full sync"
+            };
+            self.log(format!(
+                "Disconnecting timedout replica ({which}): {}",
+                id.0
+            ));
             self.close(id, now_ms);
         }
     }

@@ -266,10 +266,12 @@ impl Server {
         let Some(replica) = &mut client.replica else {
             return;
         };
-        if let Phase::Receiving(start) = replica.phase
-            && client.written >= start.preceding
-        {
-            (replica.phase, replica.heard_ms) = (Phase::Online(start), now_ms);
+        match replica.phase {
+            Phase::Receiving(start) if client.written >= start.preceding => {
+                (replica.phase, replica.heard_ms) = (Phase::Online(start), now_ms);
+            }
+            Phase::Accumulating { .. } => replica.heard_ms = now_ms,
+            _ => {}
         }
         self.stream_moved = true;
         self.maybe_resume_snapshot();
@@ -281,11 +283,14 @@ impl Server {
             self.primary.alone_since_ms = now_ms;
         }
         self.maybe_resume_snapshot();
-        let unwanted = self.replicas_of_snapshot().is_empty()
-            && self.rules.era == Era::Psync2V7
-            && self.config.save_points().is_empty();
-        let for_replicas = |job: &mut Job| job.purpose == Purpose::Replicas;
-        if unwanted && let Some(job) = self.primary.job.take_if(for_replicas) {
+        let unwanted = self.replicas_of_snapshot().is_empty() && self.rules.era == Era::Psync2V7;
+        // A file is of use to ourselves where save points ask for one.
+        let saves = !self.config.save_points().is_empty();
+        let useless = |job: &mut Job| {
+            job.purpose == Purpose::Replicas && !(saves && job.framing == Framing::Disk)
+        };
+        if unwanted && let Some(job) = self.primary.job.take_if(useless) {
+            self.log("The last replica of a snapshot is gone, it is given up");
             self.act(Action::CancelSnapshot { job: job.id });
             self.maybe_cut_snapshot(now_ms);
         }

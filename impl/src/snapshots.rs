@@ -93,7 +93,7 @@ impl Server {
             && now_ms < oldest_ms + self.config.diskless_delay_s * 1_000
             && (enough == 0 || (waiting.len() as u64) < enough);
         if !held {
-            self.cut_snapshot(&waiting, diskless);
+            self.cut_snapshot(&waiting, diskless, now_ms);
         }
     }
 
@@ -110,7 +110,7 @@ impl Server {
     }
 
     /// The atomic step: the data are cut, labelled, and from here on the stream is kept (PROTOCOL §3.3).
-    fn cut_snapshot(&mut self, waiting: &[(ClientId, u64, bool)], diskless: bool) {
+    fn cut_snapshot(&mut self, waiting: &[(ClientId, u64, bool)], diskless: bool, now_ms: u64) {
         let framing = if diskless {
             Framing::Socket {
                 mark: self.ids.fresh(),
@@ -132,6 +132,7 @@ impl Server {
                 .get_mut(id)
                 .and_then(|client| client.replica.as_mut())
             {
+                replica.heard_ms = now_ms;
                 replica.phase = Phase::Accumulating {
                     label,
                     framing,

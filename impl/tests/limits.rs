@@ -210,3 +210,24 @@ fn a_restarted_primary_tells_its_replica_what_expired_meanwhile() {
     assert_eq!(world.info(again, "sync_partial_ok"), "1");
     assert_eq!(world.command(1, "DBSIZE"), ":1\r\n");
 }
+
+#[test]
+fn a_replica_that_takes_nothing_of_its_snapshot_is_cut_off() {
+    let mut world = World::new();
+    world.node(Era::Psync2V7, &[("repl-timeout", "5")]);
+    world.command(0, "SET x 1");
+    world.hold_snapshots = true;
+    let client = world.connect(0);
+    world.say(0, client, array(&["REPLCONF", "capa", "eof"]));
+    world.unread.insert((0, client));
+    world.say(0, client, array(&["PSYNC", "?", "-1"]));
+    world.pass(4_000);
+    assert_eq!(world.info(0, "connected_slaves"), "1");
+    world.pass(3_000);
+    assert_eq!(world.info(0, "connected_slaves"), "0");
+    assert_eq!(
+        world.info(0, "rdb_bgsave_in_progress"),
+        "0",
+        "nobody wants it any more"
+    );
+}

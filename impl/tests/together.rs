@@ -202,3 +202,24 @@ fn neighbouring_eras_understand_each_other() {
         }
     }
 }
+
+#[test]
+fn a_role_change_inside_a_transaction_leaves_no_write_untold() {
+    for era in [Era::Psync, Era::Psync2, Era::Psync2V7] {
+        let mut world = World::pair(era, &[]);
+        let client = world.connect(0);
+        world.say(
+            0,
+            client,
+            "MULTI\r\nSET y 1\r\nSET z 1\r\nREPLICAOF 127.0.0.1 1\r\nEXEC\r\n",
+        );
+        world.command(0, "REPLICAOF NO ONE");
+        world.command(0, "SET after 1");
+        world.pass(1_500);
+        assert_eq!(
+            world.command(1, "MGET y z after"),
+            "*3\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n",
+            "{era}"
+        );
+    }
+}

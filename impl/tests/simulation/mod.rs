@@ -3,7 +3,7 @@
 //! A [`World`] holds nodes. What one node sends to another waits in the world until [`World::settle`] carries it over.
 //! Any port that belongs to no node is played by the test ([`World::played_say`], [`World::played_heard`]).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) now_ms: u64,
     /// Snapshots are written only by [`World::finish_snapshot`].
     pub(crate) hold_snapshots: bool,
+    /// Connections whose other end reads nothing.
+    pub(crate) unread: BTreeSet<(usize, ClientId)>,
 }
 
 impl World {
@@ -55,6 +57,7 @@ impl World {
             wires: Vec::new(),
             now_ms: 1_000_000,
             hold_snapshots: false,
+            unread: BTreeSet::new(),
         }
     }
 
@@ -424,6 +427,9 @@ impl World {
     }
 
     fn deliver(&mut self, index: usize, client: ClientId, bytes: Bytes) {
+        if self.unread.contains(&(index, client)) {
+            return;
+        }
         let written = self.nodes[index].written.entry(client).or_default();
         *written += bytes.len() as u64;
         let total = *written;
