@@ -6,7 +6,7 @@ use crate::client::{Session, Transaction};
 use crate::commands::{self, Context, Effect, Flags, Origin, Outcome};
 use crate::event::ClientId;
 use crate::resp::{Reply, Request};
-use crate::server::Server;
+use crate::server::{Calls, Server};
 
 /// Most commands a transaction may queue, so that one client cannot take all memory.
 const MAX_QUEUED: usize = 1 << 20;
@@ -119,13 +119,17 @@ impl Server {
     ) -> Answer {
         let spec = match self.check(id, args, now_ms) {
             Ok(spec) => spec,
-            Err(refusal) => return Some(refusal),
+            Err(refusal) => {
+                self.count_call(args, |calls| calls.rejected += 1);
+                return Some(refusal);
+            }
         };
         if spec.flags.contains(Flags::SERVER) {
             // Inside a transaction: what was written so far belongs to the role and the name of now (FLAWS B-08).
             if spec.flags.contains(Flags::ADMIN) {
                 self.propagate_for(id, &std::mem::take(effects));
             }
+            self.count_call(args, |calls| calls.executed += 1);
             let own = OWN_COMMANDS.iter().find(|(name, _)| *name == spec.name);
             return match own {
                 Some((_, run)) => run(self, id, args, now_ms),
@@ -148,6 +152,12 @@ impl Server {
         }
     }
 
+    fn count_call(&mut self, args: &[Bytes], count: impl FnOnce(&mut Calls)) {
+        if let Some(spec) = args.first().and_then(|name| commands::lookup(name)) {
+            count(self.stats.calls.entry(spec.name).or_default());
+        }
+    }
+
     pub(crate) fn client_origin(&self) -> Origin {
         if self.is_primary() {
             Origin::ClientOfPrimary
@@ -167,6 +177,11 @@ impl Server {
         let context = self.context(origin, now_ms);
         let mut outcome = commands::execute(&mut self.keyspace, database, args, &context);
         self.interest.note(&mut outcome);
+        let failed = matches!(outcome.reply, Reply::Error(_));
+        self.count_call(args, |calls| {
+            calls.executed += 1;
+            calls.failed += u64::from(failed);
+        });
         effects.append(&mut outcome.effects);
         outcome
     }

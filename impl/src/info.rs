@@ -12,7 +12,7 @@ use crate::primary::Purpose;
 use crate::replica::{Following, Link, Role};
 use crate::resp::Reply;
 use crate::rulebook::Era;
-use crate::server::Server;
+use crate::server::{Calls, Server};
 
 /// Sections in the order in which they are printed.
 const SECTIONS: [&str; 7] = [
@@ -46,10 +46,12 @@ impl Server {
             || wanted
                 .iter()
                 .any(|word| matches!(word.as_str(), "all" | "everything" | "default"));
-        let shown = SECTIONS
-            .iter()
-            .filter(|section| all || wanted.iter().any(|word| word == *section));
-        let texts: Vec<String> = shown.map(|section| self.section(section, now_ms)).collect();
+        let asked = |section: &str| wanted.iter().any(|word| word == section);
+        let shown = SECTIONS.iter().filter(|section| all || asked(section));
+        let mut texts: Vec<String> = shown.map(|section| self.section(section, now_ms)).collect();
+        if ["commandstats", "all", "everything"].into_iter().any(asked) {
+            texts.push(self.command_lines());
+        }
         Reply::Bulk(Bytes::from(texts.join("\r\n")))
     }
 
@@ -66,6 +68,25 @@ impl Server {
         }
         let (first, rest) = section.split_at(1);
         format!("# {}{rest}\r\n{}", first.to_ascii_uppercase(), lines.0)
+    }
+
+    /// Calls of each command; nobody measures their time here.
+    fn command_lines(&self) -> String {
+        let mut lines = Lines::default();
+        let mut calls: Vec<_> = self.stats.calls.iter().collect();
+        calls.sort_unstable_by_key(|(name, _)| **name);
+        for (name, calls) in calls {
+            let Calls {
+                executed,
+                failed,
+                rejected,
+            } = calls;
+            let text = format!(
+                "calls={executed},usec=0,usec_per_call=0.00,rejected_calls={rejected},failed_calls={failed}"
+            );
+            lines.put(&format!("cmdstat_{name}"), text);
+        }
+        format!("# Commandstats\r\n{}", lines.0)
     }
 
     fn server_lines(&self, lines: &mut Lines, now_ms: u64) {

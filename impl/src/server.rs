@@ -4,7 +4,7 @@
 //! [`Server::tick`] takes the time alone (at least every [`TICK_MS`]), and [`Server::take_actions`] gives what is to
 //! be done, in order. Times are milliseconds of one clock that never goes back and reads like the time of day.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 use std::path::PathBuf;
 
@@ -38,6 +38,8 @@ pub struct Stats {
     pub connections: u64,
     /// Commands executed.
     pub commands: u64,
+    /// How often each command was called, by name.
+    pub calls: HashMap<&'static str, Calls>,
     /// Connections that were not let in.
     pub rejected: u64,
     /// Keys that had expired when the snapshot file was loaded.
@@ -48,6 +50,17 @@ pub struct Stats {
     pub partial_granted: u64,
     /// Partial resynchronizations declined.
     pub partial_declined: u64,
+}
+
+/// How often one command was called.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Calls {
+    /// Executed.
+    pub executed: u64,
+    /// Of these, answered with an error.
+    pub failed: u64,
+    /// Refused before execution.
+    pub rejected: u64,
 }
 
 /// What a node knows when it starts.

@@ -223,3 +223,37 @@ fn a_role_change_inside_a_transaction_leaves_no_write_untold() {
         );
     }
 }
+
+#[test]
+fn both_sides_count_the_calls_of_each_command() {
+    let mut world = World::pair(Era::Psync2V7, &[]);
+    for node in [0, 1] {
+        world.command(node, "CONFIG RESETSTAT");
+    }
+    world.command(0, "SET y 1");
+    world.command(0, "GETSET y 2");
+    world.command(1, "SET y 3");
+    let counted = |world: &mut World, node: usize, name: &str| {
+        let text = world.command(node, "INFO commandstats");
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("cmdstat_{name}:")));
+        line.map(str::to_owned)
+    };
+    let times = ",usec=0,usec_per_call=0.00,";
+    let on_replica = counted(&mut world, 1, "set");
+    assert_eq!(
+        on_replica,
+        Some(format!(
+            "cmdstat_set:calls=2{times}rejected_calls=1,failed_calls=0"
+        ))
+    );
+    let on_primary = counted(&mut world, 0, "getset");
+    assert_eq!(
+        on_primary,
+        Some(format!(
+            "cmdstat_getset:calls=1{times}rejected_calls=0,failed_calls=0"
+        ))
+    );
+    assert_eq!(counted(&mut world, 1, "getset"), None, "it is told as SET");
+}
