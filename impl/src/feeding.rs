@@ -12,6 +12,9 @@ use crate::server::Server;
 use crate::shared_stream::Position;
 use crate::stream;
 
+/// Commands of which the fault of a wrong backlog remembers the place; more than any judge writes.
+const MAX_SPOILED: usize = 1 << 20;
+
 /// Bytes of the stream that wait in a replica's connection; the rest waits in the shared stream, where it is once.
 const HANDED_BYTES: u64 = 1024 * 1024;
 
@@ -50,6 +53,9 @@ impl Server {
         if self.rules.backlog_content == BacklogContent::Differs && kind == Feed::Data {
             let last = self.history.stream.end().back(b"?\r\n".len() as u64);
             self.primary.spoiled.push_back(last);
+            if self.primary.spoiled.len() > MAX_SPOILED {
+                self.primary.spoiled.pop_front();
+            }
         }
         if self.history.wants_trim(&self.rules) {
             let pinned = self.oldest_needed();
@@ -70,7 +76,7 @@ impl Server {
         self.history.release(pinned);
     }
 
-    /// Bytes of the stream that a replica has not been sent, or of replies that wait for it.
+    /// Bytes of the stream that the system has not taken for a replica.
     pub(crate) fn bytes_waiting_for(&self, client: &Client) -> u64 {
         let end = self.history.stream.end();
         client

@@ -91,6 +91,7 @@ impl SharedStream {
     /// The bytes between two positions, at most about `most` of them (a piece is not cut), without a copy.
     pub fn share(&mut self, from: Position, to: Position, most: u64) -> Vec<Bytes> {
         self.seal();
+        let to = to.max(from);
         let first = self.pieces.partition_point(|piece| piece.end() <= from);
         let (mut shared, mut length) = (Vec::new(), 0);
         for piece in self
@@ -166,6 +167,8 @@ mod tests {
         }
         let short = stream.share(Position(1), Position(4), u64::MAX).concat();
         assert_eq!(short, b"123");
+        let backwards = stream.share(Position(4), Position(1), u64::MAX).concat();
+        assert_eq!(backwards, b"");
     }
 
     #[test]
