@@ -37,6 +37,7 @@ impl Server {
                 self.write_client(id, now_ms, &mut text);
                 Reply::Bulk(Bytes::from(text))
             }
+            b"unblock" if (3..=4).contains(&args.len()) => self.client_unblock(&args[2..]),
             b"pause" => self.client_pause(&args[2..], now_ms),
             b"unpause" => self.client_unpause(),
             b"kill" => return self.client_kill(id, &args[2..], now_ms),
@@ -45,10 +46,27 @@ impl Server {
         Some(reply)
     }
 
+    /// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`: ends a wait for keys as if its time were over, or with an error.
+    fn client_unblock(&mut self, args: &[Bytes]) -> Reply {
+        let reply = match args.get(1).map(|word| word.to_ascii_lowercase()).as_deref() {
+            None | Some(b"timeout") => Reply::NullArray,
+            Some(b"error") => Reply::Error("UNBLOCKED client unblocked via CLIENT UNBLOCK".into()),
+            Some(_) => {
+                return Reply::Error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".into());
+            }
+        };
+        let Some(id) = parse_integer(&args[0]) else {
+            return Reply::Error("ERR value is not an integer or out of range".into());
+        };
+        let released = self.release_from_keys(ClientId(id as u64), &reply);
+        Reply::Integer(released.into())
+    }
+
     /// `CLIENT LIST [TYPE class] [ID id…]`, and the same for one connection.
     pub(crate) fn client_list(&self, args: &[Bytes], now_ms: u64) -> Reply {
         let wanted = match args {
             [] => None,
+            [word, _, ..] if word.eq_ignore_ascii_case(b"id") => None,
             [word, class] if word.eq_ignore_ascii_case(b"type") => Some(class.to_ascii_lowercase()),
             _ => return Reply::Error("ERR syntax error".into()),
         };
@@ -59,6 +77,16 @@ impl Server {
                 "normal"
             }
         };
+        if let [word, ids @ ..] = args
+            && word.eq_ignore_ascii_case(b"id")
+            && !ids.is_empty()
+        {
+            let mut text = String::new();
+            for id in ids.iter().filter_map(|id| parse_integer(id)) {
+                self.write_client(ClientId(id as u64), now_ms, &mut text);
+            }
+            return Reply::Bulk(Bytes::from(text));
+        }
         let shown = |id: &ClientId| match wanted.as_deref() {
             None => true,
             Some(b"slave") => class(id) == "replica",

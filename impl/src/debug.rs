@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::admin::unknown_subcommand;
 use crate::config::DebugAccess;
 use crate::event::{Action, ClientId};
-use crate::keyspace::Entry;
+use crate::keyspace::{Digest, Entry};
 use crate::rdb;
 use crate::resp::{Reply, parse_integer};
 use crate::server::Server;
@@ -29,6 +29,10 @@ impl Server {
         }
         match args[1].to_ascii_lowercase().as_slice() {
             b"sleep" if args.len() == 3 => self.debug_sleep(&args[2]),
+            b"digest-value" => self.debug_digest_value(id, &args[2..]),
+            b"object" if args.len() == 3 => self.debug_object(id, &args[2]),
+            // Knobs of structures that this server does not have.
+            b"quicklist-packed-threshold" | b"dict-resizing" => Reply::OK,
             b"digest" => Reply::Bulk(Bytes::from(self.keyspace.digest().to_string())),
             b"set-active-expire" if args.len() == 3 => {
                 self.active_expire = args[2].as_ref() != b"0";
@@ -44,6 +48,37 @@ impl Server {
             b"set-disable-deny-scripts" | b"jmap" => Reply::OK,
             other => unknown_subcommand("DEBUG", other),
         }
+    }
+
+    fn selected(&self, id: ClientId) -> usize {
+        let client = self.clients.get(&id);
+        client.map_or(0, |client| client.session.database)
+    }
+
+    /// `DEBUG DIGEST-VALUE <key>...`: zeros for keys that are not there.
+    fn debug_digest_value(&self, id: ClientId, keys: &[Bytes]) -> Reply {
+        let database = self.selected(id);
+        let digest = |key: &Bytes| {
+            let entry = self.keyspace.get(database, key);
+            entry
+                .map_or_else(Digest::default, Digest::of_entry)
+                .to_string()
+        };
+        let digests = keys.iter().map(|key| Reply::Bulk(Bytes::from(digest(key))));
+        Reply::Array(digests.collect())
+    }
+
+    /// `DEBUG OBJECT <key>`, as far as there is something to tell.
+    fn debug_object(&self, id: ClientId, key: &[u8]) -> Reply {
+        let Some(entry) = self.keyspace.get(self.selected(id), key) else {
+            return Reply::Error("ERR no such key".into());
+        };
+        let text = format!(
+            "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:0 lru_seconds_idle:0",
+            entry.value.encoding(&self.config.encoding),
+            rdb::dump(&entry.value).len(),
+        );
+        Reply::Bulk(Bytes::from(text))
     }
 
     fn debug_sleep(&mut self, seconds: &[u8]) -> Reply {

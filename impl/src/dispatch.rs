@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::client::{Session, Transaction};
-use crate::commands::{self, Context, Effect, Flags, Origin, Outcome};
+use crate::commands::{self, CommandSpec, Context, Effect, Flags, Origin, Outcome};
 use crate::event::ClientId;
 use crate::resp::{Reply, Request};
 use crate::server::{Calls, Server};
@@ -101,7 +101,15 @@ impl Server {
     fn execute_alone(&mut self, id: ClientId, request: &Request, now_ms: u64) -> Answer {
         let mut effects = Vec::new();
         let answer = self.execute_checked(id, &request.args, &mut effects, now_ms);
-        self.propagate_for(id, &effects);
+        // What a look at arbitrary keys deletes has nothing to do with one another.
+        let spec = commands::lookup(&request.args[0]);
+        if spec.is_some_and(|spec| spec.flags.contains(Flags::ARBITRARY_KEYS)) {
+            for effect in effects {
+                self.propagate_for(id, &[effect]);
+            }
+        } else {
+            self.propagate_for(id, &effects);
+        }
         // The answer comes before those of the commands that this one wakes.
         if let Some(reply) = answer {
             self.reply(id, &reply);
@@ -117,13 +125,23 @@ impl Server {
         effects: &mut Vec<Effect>,
         now_ms: u64,
     ) -> Answer {
-        let spec = match self.check(id, args, now_ms) {
-            Ok(spec) => spec,
+        match self.check(id, args, now_ms) {
+            Ok(spec) => self.execute_spec(id, spec, args, effects, now_ms),
             Err(refusal) => {
                 self.count_call(args, |calls| calls.rejected += 1);
-                return Some(refusal);
+                Some(refusal)
             }
-        };
+        }
+    }
+
+    fn execute_spec(
+        &mut self,
+        id: ClientId,
+        spec: &CommandSpec,
+        args: &[Bytes],
+        effects: &mut Vec<Effect>,
+        now_ms: u64,
+    ) -> Answer {
         if spec.flags.contains(Flags::SERVER) {
             // Inside a transaction: what was written so far belongs to the role and the name of now (FLAWS B-08).
             if spec.flags.contains(Flags::ADMIN) {
@@ -290,10 +308,21 @@ impl Server {
         if changed {
             return Some(Reply::NullArray);
         }
+        // Asked again, because the role may have changed since, and once only: it may change in between as well.
+        let checked = transaction.queued.iter();
+        let checked = checked.map(|request| self.check(id, &request.args, now_ms));
+        let specs = match checked.collect::<Result<Vec<_>, _>>() {
+            Ok(specs) => specs,
+            Err(Reply::Error(text)) => {
+                let text = format!("EXECABORT Transaction discarded because of: {text}");
+                return Some(Reply::Error(text));
+            }
+            Err(refusal) => return Some(refusal),
+        };
         self.set_in_exec(id, true);
         let (mut replies, mut effects) = (Vec::new(), Vec::new());
-        for request in &transaction.queued {
-            let answer = self.execute_checked(id, &request.args, &mut effects, now_ms);
+        for (spec, request) in specs.into_iter().zip(&transaction.queued) {
+            let answer = self.execute_spec(id, spec, &request.args, &mut effects, now_ms);
             replies.push(answer.unwrap_or(Reply::OK));
         }
         self.set_in_exec(id, false);

@@ -27,17 +27,23 @@ impl Server {
             return;
         }
         if effects.len() > 1 {
+            // The database of the first comes before the transaction [seen 7.0.15].
+            self.select_in_stream(effects[0].database);
             self.feed(&stream::multi(), Feed::Control);
         }
         for effect in effects {
-            if self.primary.stream_database != Some(effect.database) {
-                self.primary.stream_database = Some(effect.database);
-                self.feed(&stream::select(effect.database), Feed::Control);
-            }
+            self.select_in_stream(effect.database);
             self.feed(&stream::command(&effect.args), Feed::Data);
         }
         if effects.len() > 1 {
             self.feed(&stream::exec(), Feed::Control);
+        }
+    }
+
+    fn select_in_stream(&mut self, database: usize) {
+        if self.primary.stream_database != Some(database) {
+            self.primary.stream_database = Some(database);
+            self.feed(&stream::select(database), Feed::Control);
         }
     }
 

@@ -102,7 +102,7 @@ impl Server {
         let changed = mem::take(&mut client.watched_changed);
         let has_expired = |watch: &Watch| {
             let entry = self.keyspace.get(watch.database, &watch.key);
-            !watch.expired && entry.is_some_and(|entry| entry.is_expired(now_ms))
+            watch.existed && !watch.expired && entry.is_some_and(|entry| entry.is_expired(now_ms))
         };
         changed || watches.iter().any(has_expired)
     }
@@ -130,18 +130,19 @@ impl Server {
         });
     }
 
-    /// Ends the wait of a connection for keys, if it waits for any, with this answer.
-    pub(crate) fn release_from_keys(&mut self, id: ClientId, reply: &Reply) {
+    /// Ends the wait of a connection for keys with this answer; false if it waits for none.
+    pub(crate) fn release_from_keys(&mut self, id: ClientId, reply: &Reply) -> bool {
         let Some(client) = self.clients.get_mut(&id) else {
-            return;
+            return false;
         };
         let Some(Blocked::Keys { database, wait, .. }) = &client.blocked else {
-            return;
+            return false;
         };
         self.interest.remove_waiter(id, *database, &wait.keys);
         client.blocked = None;
         self.interest.released.push_back(id);
         self.reply(id, reply);
+        true
     }
 
     /// Forgets everything about a connection that is gone.
@@ -267,7 +268,8 @@ impl Watch {
         let concerned = match change {
             Change::Key(database, key) => self.database == *database && self.key == *key,
             Change::Database(database) => {
-                self.database == *database && (self.existed || entry.is_some())
+                let there_now = entry.is_some_and(|entry| !entry.is_expired(now_ms));
+                self.database == *database && (self.existed || there_now)
             }
         };
         let still_gone = entry.is_none_or(|entry| entry.is_expired(now_ms));

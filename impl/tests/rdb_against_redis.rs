@@ -1,136 +1,20 @@
 //! Our RDB against a real redis-server: it reads what we write, and we read what it writes.
 //!
-//! Without redis-server on the path the tests say so and pass, except where `CI` is set: there it has to be installed.
+//! `PSYNC_REDIS_SERVER` names another one than that on the path; tests of what old versions do not have pass over them.
 
 // Helpers of tests may fail loudly like tests; the lint knows only functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+mod redis_server;
 
 use bytes::Bytes;
 use psync_server::keyspace::{Entry, Keyspace, Value};
 use psync_server::rdb::{self, ReplicationFields};
-use psync_server::resp::encode_command;
 
-/// How long a server may take to start; far more than a loaded machine needs.
-const START_LIMIT: Duration = Duration::from_secs(30);
-
-/// Somebody else may take a free port before the server binds it.
-const START_TRIES: usize = 5;
+use redis_server::{Answer, Redis, redis_is_there};
 
 /// A deadline far in the future (the year 2100), in unix milliseconds.
 const DEADLINE_MS: u64 = 4_102_444_800_000;
-
-/// A server that ends with its value.
-struct Redis {
-    process: Child,
-    connection: BufReader<TcpStream>,
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone afterwards.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// A reply, as far as these tests meet them.
-#[derive(Debug, PartialEq)]
-enum Answer {
-    Line(String),
-    Bulk(Option<Vec<u8>>),
-}
-
-impl Redis {
-    fn start(folder: &Path) -> Self {
-        (0..START_TRIES)
-            .find_map(|_| Self::try_start(folder))
-            .expect("redis-server starts on some port")
-    }
-
-    fn try_start(folder: &Path) -> Option<Self> {
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let mut process = Command::new("redis-server")
-            .args([
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--dbfilename",
-                "dump.rdb",
-                "--dir",
-            ])
-            .arg(folder)
-            .args(["--port", &port.to_string()])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let started = Instant::now();
-        while started.elapsed() < START_LIMIT && process.try_wait().unwrap().is_none() {
-            if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
-                return Some(Self {
-                    process,
-                    connection: BufReader::new(stream),
-                });
-            }
-            // There is no event to wait for: a refused connection says only "not yet".
-            std::thread::yield_now();
-        }
-        let _ = process.kill();
-        let _ = process.wait();
-        None
-    }
-
-    fn call(&mut self, args: &[&[u8]]) -> Answer {
-        self.connection
-            .get_mut()
-            .write_all(&encode_command(args))
-            .unwrap();
-        let mut line = String::new();
-        self.connection.read_line(&mut line).unwrap();
-        let line = line.trim_end();
-        let Some(length) = line.strip_prefix('$') else {
-            return Answer::Line(line.to_owned());
-        };
-        let Ok(length) = length.parse::<usize>() else {
-            return Answer::Bulk(None);
-        };
-        let mut bulk = vec![0; length + 2];
-        self.connection.read_exact(&mut bulk).unwrap();
-        bulk.truncate(length);
-        Answer::Bulk(Some(bulk))
-    }
-
-    fn expect_line(&mut self, args: &[&[u8]], line: &str) {
-        assert_eq!(self.call(args), Answer::Line(line.to_owned()));
-    }
-}
-
-/// Whether there is a redis-server to test against.
-fn redis_is_there() -> bool {
-    let found = Command::new("redis-server")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status()
-        .is_ok();
-    assert!(
-        found || std::env::var_os("CI").is_none(),
-        "redis-server must be on the path in continuous integration"
-    );
-    if !found {
-        eprintln!("skipped: no redis-server on the path");
-    }
-    found
-}
 
 /// Numbers of every width, a long compressible string, every byte, an empty one, deadlines, two databases.
 fn sample() -> Keyspace {
@@ -179,6 +63,7 @@ fn sample() -> Keyspace {
     keyspace
 }
 
+/// The strings of the sample.
 fn each_entry(mut visit: impl FnMut(usize, &[u8], &[u8], Option<u64>)) {
     for database in [0, 9] {
         for (key, entry) in sample().iter(database) {
@@ -189,6 +74,129 @@ fn each_entry(mut visit: impl FnMut(usize, &[u8], &[u8], Option<u64>)) {
     }
 }
 
+/// Commands that fill a server with collections of every type, in each size and kind of content that has a form of its
+/// own: numbers of every width, short and long texts, few and many elements.
+fn collections() -> Vec<Vec<String>> {
+    let numbers = [
+        0, 12, 13, -1, 127, -128, 4_095, -4_096, 32_767, 8_388_607, -8_388_608,
+    ];
+    let wide = [i64::from(i32::MAX), i64::from(i32::MIN), i64::MAX, i64::MIN];
+    let mut elements: Vec<String> = numbers.iter().map(i64::to_string).collect();
+    elements.extend([
+        String::new(),
+        "a".repeat(63),
+        "b".repeat(64),
+        "c".repeat(5_000),
+    ]);
+    let mut commands = Vec::new();
+    let mut put = |name: &str, key: &str, args: Vec<String>| {
+        commands.push([vec![name.to_owned(), key.to_owned()], args].concat());
+    };
+    let many = || (0..3_000).map(|number| format!("element:{number}"));
+    put("RPUSH", "list:small", elements.clone());
+    put(
+        "RPUSH",
+        "list:wide",
+        wide.iter().map(i64::to_string).collect(),
+    );
+    put("RPUSH", "list:large", many().collect());
+    put(
+        "RPUSH",
+        "list:long",
+        vec!["x".repeat(20_000), "y".to_owned()],
+    );
+    for width in 1..=numbers.len() {
+        let integers = numbers[..width].iter().map(i64::to_string);
+        put("SADD", &format!("set:integers:{width}"), integers.collect());
+    }
+    put(
+        "SADD",
+        "set:wide",
+        wide.iter().map(i64::to_string).collect(),
+    );
+    put(
+        "SADD",
+        "set:small",
+        vec!["a".to_owned(), "-5".to_owned(), "70000".to_owned()],
+    );
+    put("SADD", "set:large", many().collect());
+    let pairs = |texts: &[String]| {
+        texts
+            .iter()
+            .flat_map(|text| [text.clone(), "value".to_owned()])
+            .collect()
+    };
+    put("HMSET", "hash:small", pairs(&elements[..12]));
+    put("HMSET", "hash:texts", pairs(&elements));
+    put("HMSET", "hash:large", pairs(&many().collect::<Vec<_>>()));
+    let scores = [
+        "0",
+        "-1.5",
+        "3.3",
+        "1e300",
+        "inf",
+        "-inf",
+        "17179869184",
+        "5e-324",
+        "100",
+    ];
+    let ranked = |count: usize| {
+        (0..count).flat_map(|at| [scores[at % scores.len()].to_owned(), format!("m{at}")])
+    };
+    put("ZADD", "sorted:small", ranked(9).collect());
+    put("ZADD", "sorted:large", ranked(3_000).collect());
+    put("ZADD", "sorted:long", vec!["1".to_owned(), "z".repeat(100)]);
+    commands
+}
+
+#[test]
+fn collections_are_read_and_written_in_every_form() {
+    if !redis_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dump.rdb");
+    let mut redis = Redis::start(folder.path());
+    for command in collections() {
+        let answer = redis.call(&command);
+        assert!(
+            !matches!(&answer, Answer::Line(line) if line.starts_with('-')),
+            "{answer:?}"
+        );
+    }
+    redis.expect_line(&["SELECT", "9"], "+OK");
+    redis.expect_line(&["RPUSH", "ends", "1"], ":1");
+    redis.expect_line(&["PEXPIREAT", "ends", &DEADLINE_MS.to_string()], ":1");
+    redis.expect_line(&["SAVE"], "+OK");
+    let digest = redis.digest();
+    let written = Bytes::from(std::fs::read(&file).unwrap());
+    let loaded = rdb::read(&written).unwrap();
+    assert_eq!(loaded.keyspace.digest().to_string(), digest);
+    assert_eq!(loaded.keyspace.len(0), collections().len());
+
+    // And the other way round, whole and in the payloads of single values.
+    drop(redis);
+    std::fs::write(&file, rdb::write_all(loaded.keyspace.snapshot(), None)).unwrap();
+    let mut redis = Redis::start(folder.path());
+    assert_eq!(redis.digest(), digest);
+    for (key, entry) in loaded.keyspace.iter(0) {
+        let Answer::Bulk(Some(payload)) = redis.call(&[&b"DUMP"[..], key]) else {
+            panic!("{key:?} is not there");
+        };
+        assert_eq!(
+            rdb::restore(&payload.into()),
+            Ok(entry.value.clone()),
+            "{key:?}"
+        );
+        redis.expect_line(&[&b"DEL"[..], key], ":1");
+        redis.expect_line(
+            &[&b"RESTORE"[..], key, b"0", &rdb::dump(&entry.value)],
+            "+OK",
+        );
+    }
+    assert_eq!(redis.digest(), digest);
+}
+
 #[test]
 fn we_read_what_redis_writes() {
     if !redis_is_there() {
@@ -197,13 +205,14 @@ fn we_read_what_redis_writes() {
     let folder = tempfile::tempdir().unwrap();
     let mut redis = Redis::start(folder.path());
     each_entry(|database, key, value, deadline| {
-        redis.expect_line(&[b"SELECT", database.to_string().as_bytes()], "+OK");
-        redis.expect_line(&[b"SET", key, value], "+OK");
+        redis.expect_line(&["SELECT", &database.to_string()], "+OK");
+        redis.expect_line(&[&b"SET"[..], key, value], "+OK");
         if let Some(deadline) = deadline {
-            redis.expect_line(&[b"PEXPIREAT", key, deadline.to_string().as_bytes()], ":1");
+            let deadline = deadline.to_string();
+            redis.expect_line(&[&b"PEXPIREAT"[..], key, deadline.as_bytes()], ":1");
         }
     });
-    redis.expect_line(&[b"SAVE"], "+OK");
+    redis.expect_line(&["SAVE"], "+OK");
     let file = Bytes::from(std::fs::read(folder.path().join("dump.rdb")).unwrap());
     let loaded = rdb::read(&file).unwrap();
     assert!(loaded.keyspace == sample(), "the data sets differ");
@@ -217,12 +226,9 @@ fn we_read_what_redis_writes() {
         "redis-server wrote a checksum"
     );
 
-    redis.expect_line(&[b"SELECT", b"3"], "+OK");
-    redis.expect_line(
-        &[b"XGROUP", b"CREATE", b"events", b"g", b"$", b"MKSTREAM"],
-        "+OK",
-    );
-    redis.expect_line(&[b"SAVE"], "+OK");
+    redis.expect_line(&["SELECT", "3"], "+OK");
+    redis.expect_line(&["XGROUP", "CREATE", "events", "g", "$", "MKSTREAM"], "+OK");
+    redis.expect_line(&["SAVE"], "+OK");
     let refused = rdb::read(&Bytes::from(
         std::fs::read(folder.path().join("dump.rdb")).unwrap(),
     ));
@@ -256,19 +262,19 @@ fn redis_reads_what_we_write() {
         let mut redis = Redis::start(folder.path());
         let mut count = 0;
         each_entry(|database, key, value, deadline| {
-            redis.expect_line(&[b"SELECT", database.to_string().as_bytes()], "+OK");
+            redis.expect_line(&["SELECT", &database.to_string()], "+OK");
             assert_eq!(
-                redis.call(&[b"GET", key]),
+                redis.call(&[&b"GET"[..], key]),
                 Answer::Bulk(Some(value.to_vec())),
                 "{key:?}"
             );
             let expected = deadline.map_or(":-1".to_owned(), |deadline| format!(":{deadline}"));
-            redis.expect_line(&[b"PEXPIRETIME", key], &expected);
+            redis.expect_line(&[&b"PEXPIRETIME"[..], key], &expected);
             count += usize::from(database == 0);
         });
-        redis.expect_line(&[b"SELECT", b"0"], "+OK");
-        redis.expect_line(&[b"DBSIZE"], &format!(":{count}"));
-        let info = redis.call(&[b"INFO", b"replication"]);
+        redis.expect_line(&["SELECT", "0"], "+OK");
+        redis.expect_line(&["DBSIZE"], &format!(":{count}"));
+        let info = redis.call(&["INFO", "replication"]);
         let Answer::Bulk(Some(info)) = info else {
             panic!("INFO answered {info:?}")
         };

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::parse::{index_range, integer};
+use super::parse::{from_end, index_range, integer};
 use super::ranges::check_length;
 use super::{Call, CommandError, Reply};
 use crate::keyspace::{Blob, Value};
@@ -67,12 +67,12 @@ fn bit_range(args: &[Bytes], len: usize) -> Result<(usize, usize), CommandError>
         [start, stop, unit] => (integer(start)?, integer(stop)?, in_bits(unit)?),
         _ => return Err(CommandError::Syntax),
     };
-    Ok(if bits {
-        index_range(start, stop, len * BITS)
-    } else {
-        let (start, end) = index_range(start, stop, len);
-        (start * BITS, end * BITS)
-    })
+    let scale = if bits { 1 } else { BITS };
+    let units = len * BITS / scale;
+    // Unlike elsewhere, an end before the beginning means the beginning.
+    let stop = from_end(stop, units).max(0);
+    let (start, end) = index_range(start, stop, units);
+    Ok((start * scale, end * scale))
 }
 
 fn is_set(bytes: &[u8], at: usize) -> bool {
@@ -85,6 +85,13 @@ pub(super) fn bitcount(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     }
     let bytes = call.string(call.arg(1))?.unwrap_or(Blob::EMPTY);
     let (start, end) = bit_range(&call.args[2..], bytes.len())?;
+    if let [start, stop, ..] = &call.args[2..]
+        && integer(stop)? < 0
+        && integer(start)? < 0
+        && integer(start)? > integer(stop)?
+    {
+        return Ok(Reply::Integer(0));
+    }
     // Whole bytes at once; single bits only at the edges.
     let (first, last) = (start.div_ceil(BITS), end / BITS);
     let count = if first <= last {

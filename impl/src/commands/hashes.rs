@@ -123,6 +123,9 @@ pub(super) fn hincrby(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 pub(super) fn hincrbyfloat(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let (key, field) = (call.arg(1), call.arg(2));
     let amount = LongDouble::parse(call.arg(3)).ok_or(CommandError::NotFloat)?;
+    if amount.is_infinite() {
+        return Err(CommandError::Refused("value is NaN or Infinity"));
+    }
     let current = match read(call)?.get(field) {
         Some(text) => {
             LongDouble::parse(text).ok_or(CommandError::Refused("hash value is not a float"))?

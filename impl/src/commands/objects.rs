@@ -59,6 +59,29 @@ fn one_if_there(call: &mut Call<'_>, key: &Bytes, number: i64) -> Reply {
     }
 }
 
+/// `MEMORY USAGE key`.
+pub(super) fn memory(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+    let sampling = |args: &[Bytes]| match args {
+        [] => Ok(()),
+        // Everything is looked at, however many samples would do.
+        [name, number] if name.eq_ignore_ascii_case(b"SAMPLES") => integer(number).map(|_| ()),
+        _ => Err(CommandError::Syntax),
+    };
+    if !call.arg(1).eq_ignore_ascii_case(b"USAGE") || call.args.len() < 3 {
+        let subcommand = String::from_utf8_lossy(call.arg(1)).into_owned();
+        return Err(CommandError::UnknownSubcommand {
+            command: "MEMORY",
+            subcommand,
+        });
+    }
+    sampling(&call.args[3..])?;
+    let key = call.arg(2);
+    Ok(call.entry(key).map_or(Reply::NullBulk, |entry| {
+        let bytes = key.len() + entry.value.memory_bytes();
+        Reply::Integer(bytes as i64)
+    }))
+}
+
 pub(super) fn touch(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     super::keys::exists(call)
 }
@@ -66,8 +89,7 @@ pub(super) fn touch(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 /// `MOVE key db`: to another database, if there is no such key.
 pub(super) fn move_key(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let key = call.arg(1);
-    let target = integer(call.arg(2)).map_err(|_| CommandError::DatabaseRange)?;
-    let target = database(target)?;
+    let target = database(integer(call.arg(2))?)?;
     if target == *call.selected {
         return Err(CommandError::SameObject);
     }

@@ -44,14 +44,17 @@ pub(super) fn smove(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let Some(set) = call.collection::<Set>(source)? else {
         return Ok(Reply::Integer(0));
     };
-    call.collection::<Set>(target)?;
+    let known: Set = call.collection(target)?.unwrap_or_default();
+    let known = known.contains(member);
     let contained = set.contains(member);
     drop(set);
     if !contained || source == target {
         return Ok(Reply::Integer(contained.into()));
     }
     call.edit(source, |set: &mut Set| set.remove(member))?;
-    call.edit_or_create(target, |set: &mut Set| set.insert(member.into()))?;
+    if !known {
+        call.edit_or_create(target, |set: &mut Set| set.insert(member.into()))?;
+    }
     call.propagate_verbatim();
     Ok(Reply::Integer(1))
 }

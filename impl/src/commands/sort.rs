@@ -163,6 +163,8 @@ fn sorted(
         let weight = if alphabetic {
             Weight::Text(text)
         } else {
+            // No text at all counts as zero, as it does for the C library.
+            let text = text.filter(|text| !text.is_empty());
             let number = text.map_or(Some(0.0), |text| parse_float(&text));
             Weight::Number(number.ok_or(CommandError::Refused(
                 "One or more scores can't be converted into double",

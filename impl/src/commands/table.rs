@@ -34,6 +34,9 @@ impl Flags {
     /// Allowed before authentication.
     pub const NO_AUTH: Self = Self(1 << 7);
 
+    /// Reads keys that it does not name: what it finds expired is no unit.
+    pub const ARBITRARY_KEYS: Self = Self(1 << 8);
+
     /// Whether all properties of the other are among these.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -103,6 +106,7 @@ pub fn all() -> &'static [CommandSpec] {
 }
 
 const R: Flags = Flags::READONLY;
+const ANY: Flags = R.and(Flags::ARBITRARY_KEYS);
 const W: Flags = Flags::WRITE;
 const FAST: Flags = Flags::LOADING.and(Flags::STALE);
 const S: Flags = Flags::SERVER;
@@ -248,6 +252,7 @@ static TABLE: &[CommandSpec] = &[
     data("bitpos",             -3, R, bits::bitpos),
     data("bitop",              -4, W, bits::bitop),
     data("object",             -2, R, objects::object),
+    data("memory",              -2, R, objects::memory),
     data("touch",              -2, R, objects::touch),
     data("move",                3, W, objects::move_key),
     data("dump",                2, R, objects::dump),
@@ -259,8 +264,8 @@ static TABLE: &[CommandSpec] = &[
     data("exists",     -2, R, keys::exists),
     data("type",        2, R, keys::type_of),
     data("keys",        2, R, keys::keys),
-    data("scan",       -2, R, keys::scan),
-    data("randomkey",   1, R, keys::randomkey),
+    data("scan",       -2, ANY, keys::scan),
+    data("randomkey",   1, ANY, keys::randomkey),
     data("rename",      3, W, keys::rename),
     data("renamenx",    3, W, keys::renamenx),
     data("copy",       -3, W, keys::copy),

@@ -4,6 +4,9 @@
 
 use super::*;
 
+#[path = "collection_tests.rs"]
+mod collections;
+
 /// The beginning of every table, in unix milliseconds.
 const START_MS: u64 = 1_000_000;
 

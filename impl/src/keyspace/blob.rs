@@ -18,6 +18,9 @@ pub(super) const INLINE_BYTES: usize = 22;
 /// alive; longer ones are most of the buffer, and copying them would cost more than it saves.
 const COPY_BELOW_BYTES: usize = 32 * 1024;
 
+/// The two counts of references in front of what is shared.
+const COUNTS_BYTES: usize = 16;
+
 /// Some bytes. Two blobs are equal when their bytes are, whatever holds them.
 #[derive(Clone)]
 pub struct Blob(Form);
@@ -64,6 +67,21 @@ impl Blob {
         match &mut self.0 {
             Form::Editable(vector) => Arc::make_mut(vector),
             _ => unreachable!("the form was made editable a line above"),
+        }
+    }
+
+    /// Whether the bytes are kept as a vector, to be written to in place.
+    pub fn is_editable(&self) -> bool {
+        matches!(self.0, Form::Editable(_))
+    }
+
+    /// Bytes of memory beside the blob itself.
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Inline { .. } => 0,
+            Form::Shared(bytes) => bytes.len() + COUNTS_BYTES,
+            Form::Received(bytes) => bytes.len() + COUNTS_BYTES + size_of::<Bytes>(),
+            Form::Editable(bytes) => bytes.capacity() + COUNTS_BYTES + size_of::<Vec<u8>>(),
         }
     }
 

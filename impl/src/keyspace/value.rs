@@ -79,10 +79,32 @@ impl Value {
         }
     }
 
+    /// About how many bytes of memory the value takes, all nodes counted as full.
+    pub fn memory_bytes(&self) -> usize {
+        /// A position in front of what is sorted by hash, and a score.
+        const WORD: usize = size_of::<u64>();
+        let blob = |blob: &Blob| size_of::<Blob>() + blob.heap_bytes();
+        size_of::<Self>()
+            + match self {
+                Self::String(bytes) => bytes.heap_bytes(),
+                Self::List(list) => list.iter().map(blob).sum(),
+                Self::Set(set) => set.iter().map(|member| WORD + blob(member)).sum(),
+                Self::Hash(hash) => hash
+                    .iter()
+                    .map(|(field, value)| WORD + blob(field) + blob(value))
+                    .sum(),
+                Self::SortedSet(set) => set
+                    .iter()
+                    .map(|(member, _)| 3 * WORD + size_of::<Blob>() + blob(member))
+                    .sum(),
+            }
+    }
+
     /// How Redis 7.0 would store a value of this content, had it just been loaded.
     pub fn encoding(&self, limits: &EncodingLimits) -> &'static str {
         let compact = |is: bool, large: &'static str| if is { "listpack" } else { large };
         match self {
+            Self::String(bytes) if bytes.is_editable() => "raw",
             Self::String(bytes) if parse_integer(bytes).is_some() => "int",
             Self::String(bytes) if bytes.len() <= EMBEDDED_BYTES => "embstr",
             Self::String(_) => "raw",

@@ -125,6 +125,10 @@ impl LongDouble {
         })
     }
 
+    pub(crate) fn is_infinite(&self) -> bool {
+        self.mantissa.is_none()
+    }
+
     /// The sum, unless it is infinite or no number.
     pub(crate) fn plus(&self, other: &Self) -> Option<Self> {
         let lowest = self.exponent.min(other.exponent);

@@ -1,0 +1,184 @@
+//! The same random commands on a real redis-server and on ours: the same replies, and in the end the same data.
+//!
+//! Prints its seed; `PSYNC_SEED` takes it back, `PSYNC_COMMANDS` says how many commands (20,000 without it). Commands with
+//! an answer by chance or by the clock are left out; answers without an order are compared sorted. Ranges in the order of
+//! bytes are asked of `lex` alone, whose members have one score: for others Redis leaves them unspecified.
+
+// Helpers of tests may fail loudly like tests; the lint knows only functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
+mod redis_server;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use psync_server::commands::{self, Context, Origin};
+use psync_server::keyspace::{EncodingLimits, Keyspace};
+
+use redis_server::{Answer, Redis, read_answer, redis_is_there};
+
+/// Commands between two comparisons of all data.
+const DIGEST_PERIOD: usize = 100;
+
+/// The commands. Words stand for themselves, except for those of one capital letter: a key (K), a value (V), a member or
+/// field (M), an index (I), a count (C), a number (N), a score (S), an end of a range of scores (B) or of bytes (L), an
+/// end of a list (E), a pattern (P), a deadline (T).
+const COMMANDS: &str = "
+    GET K|SET K V|SET K N|SET K V NX|SET K V XX GET|SET K V KEEPTTL|SET K V PXAT T|SETNX K V|GETSET K V|GETDEL K
+    GETEX K|GETEX K PERSIST|GETEX K PXAT T|MGET K K K|MSET K V K V|MSETNX K V K V|APPEND K V|STRLEN K
+    GETRANGE K I I|SETRANGE K C V|INCR K|DECR K|INCRBY K N|DECRBY K N|INCRBYFLOAT K S|SETBIT K C 1|SETBIT K C 0
+    GETBIT K C|BITCOUNT K|BITCOUNT K I I|BITCOUNT K I I BIT|BITPOS K 1|BITPOS K 0|BITPOS K 1 I I|BITPOS K 0 I
+    BITOP AND K K K|BITOP XOR K K K|BITOP NOT K K|LCS K K|LCS K K LEN|LCS K K IDX WITHMATCHLEN|LCS K K IDX MINMATCHLEN C
+    DEL K|UNLINK K K|EXISTS K K|TYPE K|KEYS P|RENAME K K|RENAMENX K K|COPY K K|COPY K K REPLACE|TOUCH K K|DBSIZE
+    PERSIST K|PEXPIREAT K T|PEXPIREAT K T NX|PEXPIREAT K T GT|PEXPIREAT K T LT|PEXPIRETIME K|EXPIRETIME K
+    LPUSH K V V|RPUSH K V V V|LPUSHX K V|RPUSHX K V|LPOP K|RPOP K|LPOP K C|RPOP K C|LLEN K|LINDEX K I|LSET K I V
+    LINSERT K BEFORE V V|LINSERT K AFTER V V|LRANGE K I I|LTRIM K I I|LREM K I V|LPOS K V|LPOS K V RANK I
+    LPOS K V COUNT C MAXLEN C|LPOS K V RANK I COUNT C|LMOVE K K E E|RPOPLPUSH K K|LMPOP 2 K K E|LMPOP 1 K E COUNT C
+    HSET K M V M V|HMSET K M V|HSETNX K M V|HGET K M|HMGET K M M|HGETALL K|HKEYS K|HVALS K|HLEN K|HEXISTS K M
+    HSTRLEN K M|HDEL K M M|HINCRBY K M N|HINCRBYFLOAT K M S|HSET K M
+    SADD K V V V|SADD K N N|SREM K V V|SMOVE K K V|SCARD K|SISMEMBER K V|SMISMEMBER K V V|SMEMBERS K|SPOP K 0
+    SINTER K K|SUNION K K K|SDIFF K K K|SINTERSTORE K K K|SUNIONSTORE K K K|SDIFFSTORE K K K|SINTERCARD 2 K K
+    SINTERCARD 2 K K LIMIT C
+    ZADD K S V S V|ZADD K NX S V|ZADD K XX CH S V S V|ZADD K GT CH S V|ZADD K LT S V|ZADD K INCR S V|ZADD K NX GT S V
+    ZADD K S V|ZINCRBY K S V|ZADD lex 0 V 0 V|ZREM K V V|ZSCORE K V|ZMSCORE K V V|ZCARD K|ZRANK K V|ZREVRANK K V|ZPOPMIN K|ZPOPMAX K C
+    ZMPOP 2 K K MIN|ZMPOP 1 K MAX COUNT C|ZCOUNT K B B|ZLEXCOUNT lex L L|ZRANGE K I I|ZRANGE K I I WITHSCORES
+    ZRANGE K I I REV WITHSCORES|ZRANGE K B B BYSCORE|ZRANGE K B B BYSCORE REV LIMIT I I WITHSCORES|ZRANGE lex L L BYLEX
+    ZRANGE lex L L BYLEX REV LIMIT C C|ZREVRANGE K I I WITHSCORES|ZRANGEBYSCORE K B B WITHSCORES LIMIT C C
+    ZREVRANGEBYSCORE K B B|ZRANGEBYLEX lex L L|ZREVRANGEBYLEX lex L L LIMIT C C|ZRANGESTORE K K I I|ZRANGESTORE K K B B BYSCORE
+    ZREMRANGEBYRANK K I I|ZREMRANGEBYSCORE K B B|ZREMRANGEBYLEX lex L L|ZUNION 2 K K WITHSCORES|ZINTER 2 K K WITHSCORES
+    ZDIFF 2 K K WITHSCORES|ZUNION 2 K K WEIGHTS S S AGGREGATE MIN WITHSCORES|ZUNIONSTORE K 2 K K|ZUNIONSTORE K 3 K K K AGGREGATE MAX
+    ZINTERSTORE K 2 K K WEIGHTS N S|ZDIFFSTORE K 2 K K|ZINTERCARD 2 K K LIMIT C|ZRANGE K I I LIMIT C C
+    SORT K|SORT K ALPHA DESC|SORT K LIMIT C C|SORT K ALPHA STORE K|SORT K BY k* ALPHA GET # GET k*|OBJECT REFCOUNT none
+    SET K|LPUSH K|ZADD K S|WHAT K|EXPIRE K|LPOP K -1|SINTERCARD 0 K|ZUNION 0 K|SRANDMEMBER none|HRANDFIELD none|ZRANGE K I I BYLEX";
+
+/// Commands whose answer has no order.
+const UNORDERED: [&str; 9] = [
+    "KEYS", "SMEMBERS", "SINTER", "SUNION", "SDIFF", "HGETALL", "HKEYS", "HVALS", "SORT",
+];
+
+/// Numbers from a seed. Source: `SplitMix64`, Steele, Lea and Flood 2014.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (((mixed ^ (mixed >> 31)) >> 32) as usize) % limit
+    }
+
+    fn one_of<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        words[self.below(words.len())]
+    }
+
+    /// A word of the table of commands as an argument.
+    fn argument(&mut self, word: &str) -> String {
+        let value = ["a", "b", "ab", "1", "-7", "3.5", "", "foobar", "k1"];
+        let score = [
+            "0",
+            "1",
+            "-1",
+            "2.5",
+            "3.3",
+            "1e10",
+            "inf",
+            "-inf",
+            "0.1",
+            "x",
+            "1e-7",
+            "123456789.123",
+        ];
+        match word {
+            "K" => format!("k{}", self.below(6)),
+            "V" if self.below(8) == 0 => "long ".repeat(self.below(40)),
+            "V" | "M" => self.one_of(&value).to_owned(),
+            "I" => (self.below(12) as i64 - 5).to_string(),
+            "C" => self.below(7).to_string(),
+            "N" => self
+                .one_of(&["0", "1", "-3", "10", "9223372036854775807", "70000", "z"])
+                .to_owned(),
+            "S" => self.one_of(&score).to_owned(),
+            "B" => format!("{}{}", self.one_of(&["", "", "("]), self.one_of(&score)),
+            "L" => self
+                .one_of(&["-", "+", "[a", "(a", "[b", "(foobar", "[", "bad"])
+                .to_owned(),
+            "E" => self.one_of(&["LEFT", "RIGHT", "left", "MIDDLE"]).to_owned(),
+            "P" => self.one_of(&["*", "k?", "k[1-3]", "no*"]).to_owned(),
+            "T" => (4_102_444_800_000 + self.below(9)).to_string(),
+            word => word.to_owned(),
+        }
+    }
+
+    fn command(&mut self, templates: &[&str]) -> Vec<String> {
+        let words = self.one_of(templates).split_whitespace();
+        words.map(|word| self.argument(word)).collect()
+    }
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+fn in_order(mut answer: Answer, command: &str) -> Answer {
+    if let (Answer::Array(Some(items)), true) = (&mut answer, UNORDERED.contains(&command)) {
+        items.sort();
+    }
+    answer
+}
+
+#[test]
+fn random_commands_have_the_same_effects() {
+    if !redis_is_there() {
+        return;
+    }
+    let now_ms = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as u64;
+    let seed = number_from("PSYNC_SEED").unwrap_or(now_ms);
+    let count = number_from("PSYNC_COMMANDS").unwrap_or(20_000) as usize;
+    eprintln!("PSYNC_SEED={seed}");
+    let templates: Vec<&str> = COMMANDS
+        .split(['|', '\n'])
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let mut redis = Redis::start(folder.path());
+    let (mut keyspace, mut database, mut chance) = (Keyspace::new(), 0, Chance(seed));
+    let mut done: Vec<Vec<String>> = Vec::new();
+    for turn in 1..=count {
+        let command = chance.command(&templates);
+        let context = Context {
+            now_ms,
+            origin: Origin::ClientOfPrimary,
+            seed: turn as u64,
+            longest_string_bytes: Context::LONGEST_STRING_BYTES,
+            encoding_limits: EncodingLimits::default(),
+            tracked: false,
+        };
+        let args: Vec<Bytes> = command
+            .iter()
+            .map(|word| Bytes::from(word.clone()))
+            .collect();
+        let outcome = commands::execute(&mut keyspace, &mut database, &args, &context);
+        let ours = read_answer(&mut &outcome.reply.encode()[..]);
+        let theirs = redis.call(&command);
+        done.push(command);
+        let (name, recent) = (&done[turn - 1][0], &done[turn.saturating_sub(30)..]);
+        assert_eq!(
+            in_order(ours, name),
+            in_order(theirs, name),
+            "ours left, redis-server right; PSYNC_SEED={seed}, command {turn} of {recent:#?}"
+        );
+        if turn % DIGEST_PERIOD == 0 {
+            let digests = (keyspace.digest().to_string(), redis.digest());
+            assert_eq!(
+                digests.0, digests.1,
+                "PSYNC_SEED={seed}, commands up to {turn}: {recent:#?}"
+            );
+        }
+    }
+    assert!(keyspace.len(0) > 0, "something is left to compare");
+}
