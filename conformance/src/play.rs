@@ -12,7 +12,7 @@ use psync_model::casting::Casting;
 use psync_model::property::has_converged;
 use psync_model::rules::Setting;
 use psync_model::step::Step;
-use psync_model::world::{Framing, World};
+use psync_model::world::{Framing, Topology, World};
 
 use crate::profile::{ControlName, Profile};
 use crate::proxy::Proxy;
@@ -170,7 +170,7 @@ fn calm_down(side: &mut Side, watch: &mut impl FnMut(usize, Step)) -> Result<(),
 }
 
 fn way_to_rest(from: &World, setting: &Setting, casting: Casting) -> Option<Vec<Step>> {
-    let steps: Vec<Step> = Step::all()
+    let steps: Vec<Step> = Step::among(Topology::Pair)
         .into_iter()
         .filter(|step| is_restful(*step))
         .collect();

@@ -149,7 +149,7 @@ impl Report {
             let Some(setting) = setting(case) else {
                 continue;
             };
-            let worlds = psync_model::cover::run(&setting, &case.steps);
+            let worlds = psync_model::cover::run(&setting, case.header.scope.topology, &case.steps);
             let targets = worlds
                 .iter()
                 .zip(&case.steps)

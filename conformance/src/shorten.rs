@@ -91,12 +91,12 @@ fn is_plan(case: &Case) -> bool {
     let Ok(setting) = case.setting() else {
         return false;
     };
-    let worlds = cover::run(&setting, &case.steps);
+    let scope = case.header.scope;
+    let worlds = cover::run(&setting, scope.topology, &case.steps);
     if case.steps.is_empty() || worlds.len() <= case.steps.len() {
         return false;
     }
-    let scope = case.header.scope;
-    let all: Vec<Step> = Step::all()
+    let all: Vec<Step> = Step::among(scope.topology)
         .into_iter()
         .filter(|step| scope.allows(*step))
         .collect();

@@ -16,7 +16,7 @@
 use crate::history::{History, Meaning};
 use crate::offset::ReplOffset;
 use crate::token::{Data, MAX_WRITES, Tokens, WriteNumber};
-use crate::world::{Byte, IDS, Id, Label, Link, NODES, NodeId, Offset, Reply, Request, World};
+use crate::world::{Byte, IDS, Id, Label, Link, Node, NodeId, Offset, Reply, Request, World};
 
 /// Lowest and highest offset at which something refers to each history; index 0 is the anonymous ID.
 #[derive(Clone, Copy)]
@@ -25,30 +25,49 @@ struct References {
     high: [Offset; IDS + 1],
 }
 
+/// The new number of each ID, by first appearance; zero for one to which nothing refers.
+type Renaming = [u8; IDS + 1];
+
 impl World {
     /// This world in canonical form.
     #[must_use]
     pub fn canonical(mut self) -> Self {
-        self.forget_unreferenced();
-        self.retire_together();
-        self.count_from_zero();
-        self.renumber_writes();
-        self.rename_ids();
+        self.make_canonical();
         self
     }
 
-    fn forget_unreferenced(&mut self) {
-        let used = self.ids_in_use();
-        let References { low, high } = self.references();
-        for slot in 1..=IDS {
-            let current = self.nodes.iter().any(|node| usize::from(node.id.0) == slot);
-            let history = &mut self.histories[slot - 1];
-            if used >> slot & 1 == 0 {
-                *history = History::default();
-                continue;
+    /// Puts the world into canonical form, and answers how many writes it tells apart.
+    pub fn make_canonical(&mut self) -> WriteNumber {
+        let names = self.names_by_appearance();
+        self.forget_unreferenced(&names);
+        self.count_from_zero();
+        let writes = self.renumber_writes();
+        self.rename_ids(&names);
+        writes
+    }
+
+    fn names_by_appearance(&mut self) -> Renaming {
+        let mut names = [0_u8; IDS + 1];
+        let mut count = 0;
+        self.visit_ids(|id| {
+            let slot = usize::from(id.0);
+            if slot != 0 && names[slot] == 0 {
+                count += 1;
+                names[slot] = count;
             }
-            history.forget_before(low[slot]);
-            if !current {
+        });
+        names
+    }
+
+    fn forget_unreferenced(&mut self, names: &Renaming) {
+        let References { low, high } = self.references();
+        let low = self.lowest_of_axis(low);
+        for slot in 1..=IDS {
+            let history = &mut self.histories[slot - 1];
+            if names[slot] == 0 {
+                *history = History::default();
+            } else {
+                history.forget_before(low[slot]);
                 history.forget_after(high[slot]);
             }
         }
@@ -60,62 +79,76 @@ impl World {
             low: [ReplOffset(i16::MAX); IDS + 1],
             high: [ReplOffset(i16::MIN); IDS + 1],
         };
-        let histories = self.histories;
+        let bases = self.bases();
         self.visit_offsets(|id, offset| {
             let slot = usize::from(id.0);
             references.high[slot] = references.high[slot].max(*offset);
-            if slot == 0 || *offset >= histories[slot - 1].base {
+            if *offset >= bases[slot] {
                 references.low[slot] = references.low[slot].min(*offset);
             }
         });
         references
     }
 
-    /// All retired offsets of a history mean the same: nothing. The highest stands for them all. So does
-    /// zero for the offset of a node that has no name to count under.
-    fn retire_together(&mut self) {
-        let histories = self.histories;
-        self.visit_offsets(|id, offset| match id.0 {
-            0 => *offset = ReplOffset(0),
-            slot => *offset = (*offset).max(histories[usize::from(slot) - 1].base.plus(-1)),
-        });
-    }
-
-    /// Histories that a node compares, because one is the other's secondary, keep a common zero.
-    fn count_from_zero(&mut self) {
-        let mut zero: [Offset; IDS + 1] = std::array::from_fn(|slot| match slot {
+    /// Where each history begins; for the anonymous ID, which has none, zero.
+    fn bases(&self) -> [Offset; IDS + 1] {
+        std::array::from_fn(|slot| match slot {
             0 => ReplOffset(0),
             _ => self.histories[slot - 1].base,
-        });
-        for _ in 0..NODES {
-            for node in &self.nodes {
+        })
+    }
+
+    /// Histories that a node compares, because one is the other's secondary, have a common axis: a replica may
+    /// be told tomorrow to call by the one name what it calls by the other today. What each lets go, all do.
+    fn lowest_of_axis(&self, mut low: [Offset; IDS + 1]) -> [Offset; IDS + 1] {
+        for _ in 0..self.count {
+            for node in self.nodes_in_use() {
                 let Some(former) = node.secondary else {
                     continue;
                 };
-                let (own, former) = (usize::from(node.id.0), usize::from(former.id.0));
-                let lowest = zero[own].min(zero[former]);
-                (zero[own], zero[former]) = (lowest, lowest);
+                let (own, former) = (usize::from(axis(node).0), usize::from(former.id.0));
+                let lowest = low[own].min(low[former]);
+                (low[own], low[former]) = (lowest, lowest);
             }
         }
-        self.visit_offsets(|id, offset| *offset = from(*offset, zero[usize::from(id.0)]));
+        low
+    }
+
+    /// Histories with a common axis keep a common zero. All retired offsets of a history mean the same: nothing.
+    /// The highest stands for them all. So does zero for the offset of a node that has no name to count under.
+    fn count_from_zero(&mut self) {
+        let bases = self.bases();
+        let zero = self.lowest_of_axis(bases);
+        self.visit_offsets(|id, offset| match id.0 {
+            0 => *offset = ReplOffset(0),
+            slot => {
+                let slot = usize::from(slot);
+                *offset = from((*offset).max(bases[slot].plus(-1)), zero[slot]);
+            }
+        });
         for (history, zero) in self.histories.iter_mut().zip(&zero[1..]) {
             history.base = from(history.base, *zero);
         }
     }
 
-    fn renumber_writes(&mut self) {
-        let map = self.write_map();
+    fn renumber_writes(&mut self) -> WriteNumber {
+        let (map, writes) = self.write_map();
+        let moved = |write: WriteNumber| map[usize::from(write)] != write;
+        if !(1..=MAX_WRITES).any(moved) {
+            return writes;
+        }
         let keep =
             |write: WriteNumber| (map[usize::from(write)] != 0).then_some(map[usize::from(write)]);
         self.visit_writes(
             |data| *data = data.renumbered(keep),
             |tokens| *tokens = tokens.renumbered(|write| map[usize::from(write)]),
         );
+        writes
     }
 
     /// For each write its new number, or zero if it is forgotten. Two writes that stand in no command and
     /// in the same data sets are one; the higher number stays, because order is all that a number says.
-    fn write_map(&mut self) -> [WriteNumber; MAX_WRITES as usize + 1] {
+    fn write_map(&mut self) -> ([WriteNumber; MAX_WRITES as usize + 1], WriteNumber) {
         let mut columns = [0_u64; MAX_WRITES as usize + 1];
         let mut in_command = Data::EMPTY;
         let mut column = 0;
@@ -138,26 +171,28 @@ impl World {
                 kept = kept.with(write);
             }
         }
-        for (place, write) in kept.writes().enumerate() {
-            map[usize::from(write)] = place as WriteNumber + 1;
+        let mut count = 0;
+        for write in kept.writes() {
+            count += 1;
+            map[usize::from(write)] = count;
         }
-        map
+        // What is nowhere needs no other number.
+        for write in 1..=MAX_WRITES {
+            if columns[usize::from(write)] == 0 && !in_command.contains(write) {
+                map[usize::from(write)] = write;
+            }
+        }
+        (map, count)
     }
 
-    fn rename_ids(&mut self) {
-        let mut map = [0_u8; IDS + 1];
-        let mut named = 0;
-        self.visit_ids(|id| {
-            let slot = usize::from(id.0);
-            if slot != 0 && map[slot] == 0 {
-                named += 1;
-                map[slot] = named;
-            }
-            id.0 = map[slot];
-        });
+    fn rename_ids(&mut self, names: &Renaming) {
+        if (1..=IDS).all(|slot| names[slot] == 0 || usize::from(names[slot]) == slot) {
+            return;
+        }
+        self.visit_ids(|id| id.0 = names[usize::from(id.0)]);
         for (old, history) in std::mem::take(&mut self.histories).into_iter().enumerate() {
-            if map[old + 1] != 0 {
-                self.histories[usize::from(map[old + 1]) - 1] = history;
+            if names[old + 1] != 0 {
+                self.histories[usize::from(names[old + 1]) - 1] = history;
             }
         }
     }
@@ -187,10 +222,15 @@ impl World {
             .map_or(Meaning::Future, |history| history.meaning(label.offset))
     }
 
+    fn nodes_in_use(&self) -> &[Node] {
+        &self.nodes[..usize::from(self.count)]
+    }
+
     /// Shows every field that holds an ID, in the order in which they are renamed.
     fn visit_ids(&mut self, mut see: impl FnMut(&mut Id)) {
-        for node in &mut self.nodes {
+        for node in &mut self.nodes[..usize::from(self.count)] {
             see(&mut node.id);
+            see(&mut node.told);
             node.secondary
                 .iter_mut()
                 .for_each(|former| see(&mut former.id));
@@ -203,7 +243,7 @@ impl World {
                 .chain(&mut node.following)
                 .for_each(|label| see(&mut label.id));
         }
-        for link in &mut self.links {
+        for link in &mut self.links[..usize::from(self.count)] {
             if let Some(Request {
                 wanted: Some((id, _)),
             }) = &mut link.request
@@ -225,11 +265,12 @@ impl World {
 
     /// Shows every field that holds an offset, with the ID under which it is counted.
     fn visit_offsets(&mut self, mut see: impl FnMut(Id, &mut Offset)) {
-        for node in &mut self.nodes {
-            see(node.id, &mut node.offset);
+        for node in &mut self.nodes[..usize::from(self.count)] {
+            let axis = axis(node);
+            see(axis, &mut node.offset);
             node.backlog
                 .iter_mut()
-                .for_each(|backlog| see_byte(node.id, &mut backlog.first, &mut see));
+                .for_each(|backlog| see_byte(axis, &mut backlog.first, &mut see));
             if let Some(former) = &mut node.secondary {
                 // The limit is a place in both histories.
                 let mut again = former.limit.offset_before();
@@ -245,15 +286,21 @@ impl World {
                 .chain(&mut node.following)
                 .for_each(|label| see(label.id, &mut label.offset));
         }
-        for replica in NodeId::ALL {
-            let parent = self
-                .parent(replica)
-                .map_or(Id::ANONYMOUS, |parent| self.node(parent).id);
+        for replica in self.node_ids() {
+            let axis_of = |node: NodeId| axis(self.node(node));
+            let parent = self.parent(replica).map_or(Id::ANONYMOUS, axis_of);
+            let stale = self.link(replica).stale;
+            let stale = stale.map_or(Id::ANONYMOUS, |stale| axis_of(stale.at));
             let following = self
                 .node(replica)
                 .following
                 .map_or(Id::ANONYMOUS, |label| label.id);
-            visit_link_offsets(self.link_mut(replica), parent, following, &mut see);
+            let ids = LinkIds {
+                parent,
+                stale,
+                following,
+            };
+            visit_link_offsets(self.link_mut(replica), ids, &mut see);
         }
     }
 
@@ -263,7 +310,7 @@ impl World {
         mut see_data: impl FnMut(&mut Data),
         mut see_tokens: impl FnMut(&mut Tokens),
     ) {
-        for node in &mut self.nodes {
+        for node in &mut self.nodes[..usize::from(self.count)] {
             see_data(&mut node.data);
             node.snapshot
                 .iter_mut()
@@ -281,7 +328,7 @@ impl World {
                 *half = tokens.first().expect("one token was put in");
             }
         }
-        for link in &mut self.links {
+        for link in &mut self.links[..usize::from(self.count)] {
             link.payload
                 .iter_mut()
                 .for_each(|payload| see_data(&mut payload.data));
@@ -294,12 +341,27 @@ impl World {
     }
 }
 
-fn visit_link_offsets(
-    link: &mut Link,
+/// The ID under which a node counts its own offset. A node whose name nobody knows may still count on from the
+/// history it remembers as its former one.
+fn axis(node: &Node) -> Id {
+    match (node.id, node.secondary) {
+        (Id::ANONYMOUS, Some(former)) => former.id,
+        (id, _) => id,
+    }
+}
+
+/// Under which IDs the offsets of a link are counted that stand there without one.
+#[derive(Clone, Copy)]
+struct LinkIds {
+    /// Of the primary.
     parent: Id,
+    /// Of the primary that believes in an older connection.
+    stale: Id,
+    /// Of what the replica follows.
     following: Id,
-    see: &mut impl FnMut(Id, &mut Offset),
-) {
+}
+
+fn visit_link_offsets(link: &mut Link, ids: LinkIds, see: &mut impl FnMut(Id, &mut Offset)) {
     if let Some(Request {
         wanted: Some((id, byte)),
     }) = &mut link.request
@@ -318,15 +380,15 @@ fn visit_link_offsets(
     acknowledgements
         .into_iter()
         .flatten()
-        .for_each(|offset| see(following, offset));
-    let stale = link
-        .stale
-        .as_mut()
-        .and_then(|stale| stale.unsent_from.as_mut());
+        .for_each(|offset| see(ids.following, offset));
     link.unsent_from
         .iter_mut()
-        .chain(stale)
-        .for_each(|offset| see(parent, offset));
+        .for_each(|offset| see(ids.parent, offset));
+    let stale = link.stale.as_mut();
+    stale
+        .and_then(|stale| stale.unsent_from.as_mut())
+        .into_iter()
+        .for_each(|offset| see(ids.stale, offset));
 }
 
 /// An offset, counted from another.

@@ -194,11 +194,15 @@ impl Case {
     pub fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         serde_json::to_writer(&mut *out, &self.header)?;
         writeln!(out)?;
-        for &step in &self.steps {
+        let setting = self.setting().map_err(std::io::Error::other)?;
+        let worlds = run(&setting, self.header.scope.topology, &self.steps);
+        let last = worlds[worlds.len() - 1];
+        for (place, &step) in self.steps.iter().enumerate() {
+            let world = worlds.get(place).unwrap_or(&last);
             serde_json::to_writer(
                 &mut *out,
                 &Line {
-                    actor: step.actor(),
+                    actor: step.actor(world),
                     step,
                 },
             )?;
@@ -234,7 +238,8 @@ impl Case {
         if self.steps.is_empty() {
             return Err(CaseError::NoSteps);
         }
-        let applied = run(&self.setting()?, &self.steps).len() - 1;
+        let topology = self.header.scope.topology;
+        let applied = run(&self.setting()?, topology, &self.steps).len() - 1;
         match self.steps.get(applied) {
             None => Ok(()),
             Some(step) => Err(CaseError::NotAPlan {

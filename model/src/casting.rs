@@ -6,7 +6,7 @@
 //! plan in which something else comes first could not be carried out on a real server.
 
 use crate::rules::Setting;
-use crate::step::{Actor, Step};
+use crate::step::{Part, Step};
 use crate::world::{NodeId, World};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,10 @@ impl Casting {
 
     /// Whether the subject takes this step by itself.
     pub fn is_hidden(self, step: Step) -> bool {
-        step.actor() == Actor::Node(self.subject())
+        match self {
+            Self::Primary => step.part() == Part::Primary,
+            Self::Replica => step.part() == Part::Replica,
+        }
     }
 
     /// Whether the step follows at once on what has reached the subject, before anything else can happen to it.
@@ -65,7 +68,7 @@ impl Casting {
         match (self, step) {
             (Self::Primary, Step::RestartReplica { .. } | Step::StrangerLeaves { .. }) => false,
             (Self::Replica, Step::CutLink { .. } | Step::RestartReplica { .. }) => true,
-            (Self::Primary, step) => self.is_hidden(step) || step.actor() == Actor::Environment,
+            (Self::Primary, step) => self.is_hidden(step) || step.part() == Part::Environment,
             (Self::Replica, step) => self.is_hidden(step),
         }
     }

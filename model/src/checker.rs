@@ -20,7 +20,7 @@ impl Model for Search {
     type Action = Step;
 
     fn init_states(&self) -> Vec<World> {
-        vec![World::pair()]
+        vec![self.beginning()]
     }
 
     fn actions(&self, _: &World, actions: &mut Vec<Step>) {

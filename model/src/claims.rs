@@ -13,7 +13,7 @@ use crate::history::Meaning;
 use crate::offset::ReplOffset;
 use crate::property::{Edge, Property, lag};
 use crate::rulebook::{Era, PartialCommand};
-use crate::rules::environment::wanted_by_stranger;
+use crate::rules::stranger::wanted_by_stranger;
 use crate::scope;
 use crate::search::{Search, Sentence};
 use crate::step::Step;
@@ -270,8 +270,8 @@ pub const CLAIMS: &[Claim] = &[
 ];
 
 fn offsets_count_bytes(edge: &Edge<'_>) -> bool {
-    NodeId::ALL
-        .into_iter()
+    edge.after
+        .node_ids()
         .all(|node| production_is_counted(edge, node) && application_is_counted(edge, node))
 }
 
@@ -326,7 +326,7 @@ fn different_offsets_different_data(edge: &Edge<'_>) -> bool {
 fn each_following(
     world: &World,
 ) -> impl Iterator<Item = (NodeId, NodeId, (Id, ReplOffset<i16>))> + '_ {
-    NodeId::ALL.into_iter().filter_map(|replica| {
+    world.node_ids().filter_map(|replica| {
         let label = world.node(replica).following?;
         Some((world.parent(replica)?, replica, (label.id, label.offset)))
     })

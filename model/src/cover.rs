@@ -11,7 +11,7 @@ use crate::search::Search;
 use crate::situation::Target;
 use crate::step::Step;
 use crate::token::MAX_WRITES;
-use crate::world::World;
+use crate::world::{Topology, World};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// The longest plan, in steps: one that a person can follow.
@@ -232,8 +232,8 @@ fn writes(path: &[(WorldIndex, Step)]) -> usize {
 }
 
 /// The plain worlds along a plan, the initial one first, as far as its steps apply.
-pub fn run(setting: &Setting, steps: &[Step]) -> Vec<World> {
-    let mut worlds = vec![World::pair()];
+pub fn run(setting: &Setting, topology: Topology, steps: &[Step]) -> Vec<World> {
+    let mut worlds = vec![topology.beginning()];
     for step in steps {
         match step.apply(&worlds[worlds.len() - 1], setting) {
             Some(next) => worlds.push(next),

@@ -1,4 +1,4 @@
-//! A plan as a sequence diagram: the primary on the left, its replica on the right, time downwards.
+//! A plan as a sequence diagram: the nodes side by side, the primary on the left, time downwards.
 //!
 //! A rule sends in one step and another rule receives in a later one. [`messages`] finds for everything that
 //! travels where it was sent and what became of it; [`text`] and [`svg`] draw it. Offsets are units of the model.
@@ -23,15 +23,27 @@ struct Row {
     step: Step,
     /// What to write where no message says it.
     note: Option<String>,
+    /// Where to write it.
+    place: Place,
     side: Side,
+}
+
+/// Where a note stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// At a node's line.
+    At(NodeId),
+    /// Across a link.
+    Between(NodeId, NodeId),
 }
 
 /// The column beside the diagram: the state after a step.
 #[derive(Clone, Debug)]
 struct Side {
-    primary: String,
-    replica: String,
-    window: String,
+    /// The label of each node.
+    labels: Vec<String>,
+    /// The backlogs of the primaries.
+    windows: String,
 }
 
 fn rows(story: &[Moment]) -> Vec<Row> {
@@ -40,6 +52,7 @@ fn rows(story: &[Moment]) -> Vec<Row> {
         .map(|moment| Row {
             step: moment.step,
             note: note(moment),
+            place: place(moment),
             side: side(&moment.after),
         })
         .collect()
@@ -50,9 +63,19 @@ fn note(moment: &Moment) -> Option<String> {
     let words = match moment.step {
         Step::Write { .. } => "a client writes",
         Step::Ping { .. } => "it is time for a PING",
+        Step::Promote { .. } => "is promoted",
+        Step::Follow { parent, .. } => {
+            return Some(format!("is told to follow the {}", parent.name()));
+        }
+        Step::ResizeBacklog { .. } => "the backlog is resized",
+        Step::AnswerWithError { .. } => "an error gets in the way",
+        Step::RefuseForNow { .. } => "not connected to its own primary",
+        Step::FailLoad { .. } => "the snapshot is broken, the data are gone",
         Step::CutLink { .. } => "the connection is cut",
         Step::Save { .. } => "data are saved",
         Step::RestartPrimary { .. } | Step::RestartReplica { .. } => "dies, starts again",
+        Step::RestartAsPrimary { .. } => "dies, starts again as a primary",
+        Step::RestartAsReplica { .. } => "dies, starts again as a replica",
         Step::ExpireBacklog { .. } => "the backlog is freed",
         Step::StrangerAsks { .. } => match moment.after.stranger.map(|stranger| stranger.answer) {
             Some(Answer::Continue(_)) => "a stranger asks, and is continued",
@@ -72,35 +95,45 @@ fn note(moment: &Moment) -> Option<String> {
     Some(words.to_owned())
 }
 
-/// On which side the note stands; `None` is between the two.
-fn side_of(step: Step) -> Option<NodeId> {
-    match step {
-        Step::Write { node }
-        | Step::Save { node }
-        | Step::RestartPrimary { node }
-        | Step::ExpireBacklog { node }
-        | Step::StrangerAsks { node, .. }
-        | Step::StrangerLeaves { node }
-        | Step::RestartReplica { replica: node } => Some(node),
-        _ => match step.actor() {
-            Actor::Node(node) => Some(node),
-            Actor::Environment => None,
-        },
+/// Where the note of a step stands.
+fn place(moment: &Moment) -> Place {
+    let (step, world) = (moment.step, &moment.before);
+    match (step, step.actor(world)) {
+        (_, Actor::Node(node)) => Place::At(node),
+        (Step::CutLink { replica } | Step::AnswerWithError { replica, .. }, _) => {
+            let parent = world.parent(replica).unwrap_or(replica);
+            Place::Between(parent, replica)
+        }
+        _ => Place::At(step.node()),
     }
 }
 
 fn side(world: &World) -> Side {
-    let (primary, replica) = (world.node(NodeId::Primary), world.node(NodeId::Replica));
-    let window = primary.backlog.map(|backlog| {
-        let end = i64::from(backlog.first.0) + backlog.tokens.units();
-        format!("[{}, {end})", backlog.first.0)
-    });
+    let label = |node: NodeId| {
+        let own = world.node(node);
+        let label = if world.is_primary(node) {
+            Some(own.label())
+        } else {
+            own.following
+        };
+        label.map_or_else(|| "-".to_owned(), words::label)
+    };
+    let windows: Vec<String> = world
+        .node_ids()
+        .filter(|&node| world.is_primary(node))
+        .filter_map(|node| {
+            let backlog = world.node(node).backlog?;
+            let end = i64::from(backlog.first.0) + backlog.tokens.units();
+            Some(format!("[{}, {end})", backlog.first.0))
+        })
+        .collect();
     Side {
-        primary: words::label(primary.label()),
-        replica: replica
-            .following
-            .map_or_else(|| "-".to_owned(), words::label),
-        window: window.unwrap_or_else(|| "-".to_owned()),
+        labels: world.node_ids().map(label).collect(),
+        windows: if windows.is_empty() {
+            "-".to_owned()
+        } else {
+            windows.join(" ")
+        },
     }
 }
 

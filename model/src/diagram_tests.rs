@@ -8,7 +8,7 @@ use crate::decision::{Refusal, Via};
 use crate::narrate::moments;
 use crate::rulebook::Era;
 use crate::scope;
-use crate::world::Framing;
+use crate::world::{Framing, Topology};
 use expect_test::expect;
 
 const NODE: NodeId = NodeId::Primary;
@@ -49,7 +49,7 @@ fn draw(steps: &[Step]) -> (String, String) {
         .unwrap()
         .scope
         .setting(Era::Psync2V7.rulebook());
-    let story = moments(steps, &setting).unwrap();
+    let story = moments(steps, &setting, Topology::Pair).unwrap();
     (text(&story, &setting), svg(&story, &setting))
 }
 

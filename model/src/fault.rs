@@ -5,10 +5,12 @@
 
 use crate::property::Property;
 use crate::rulebook::{
-    Accumulation, AttachLabel, AttachQueue, BacklogBirth, BacklogCopy, BacklogExpiry,
-    ContinueAcknowledgement, ContinueId, ContinueOffset, Discard, Era, FullLabel, FullReply,
-    IdCheck, LinkLoss, LowerBound, NextRequest, PartialCommand, RestartedPrimary, Rulebook,
-    SavedLabel, SecondaryCheck, SecondaryLimit, Sending, StreamGate, StreamPurity, UpperBound,
+    Accumulation, Acknowledgement, AttachLabel, AttachQueue, BacklogBirth, BacklogCopy,
+    BacklogExpiry, ContinueAcknowledgement, ContinueBacklog, ContinueId, ContinueOffset, Demotion,
+    Discard, Era, FullLabel, FullLoad, FullReply, IdCheck, LinkLoss, LowerBound, NextRequest,
+    PartialCommand, PromotedBacklog, Promotion, RestartedPrimary, Rulebook, SavedLabel,
+    SecondaryCheck, SecondaryLimit, Sending, StreamGate, StreamPurity, SyncFallback,
+    TransientError, UpperBound,
 };
 use crate::world::NodeId;
 
@@ -43,11 +45,30 @@ impl Fault {
         Some(book)
     }
 
+    /// Whether the cases of scope `replay` bring it to light, on a pair whose roles do not change: what the judge
+    /// is held to. The others need a replica of a replica, a promotion, an error reply, or a reader of what a
+    /// replica acknowledges in the middle of a command.
+    pub fn is_replayed(&self) -> bool {
+        !BEYOND_REPLAY.contains(&self.name)
+    }
+
     /// The newest era in which it shows: where it is shown unless told otherwise.
     pub const fn home(&self) -> Era {
         self.until
     }
 }
+
+const BEYOND_REPLAY: &[&str] = &[
+    "same-id-after-promotion",
+    "former-id-forgotten-at-promotion",
+    "promotion-frees-backlog",
+    "demotion-loses-offset",
+    "full-load-keeps-replicas",
+    "no-backlog-after-continue",
+    "label-lost-on-passing-error",
+    "acknowledges-unapplied",
+    "sync-fallback-keeps-id",
+];
 
 /// The fault of this name, if there is one.
 pub fn named(name: &str) -> Option<&'static Fault> {
@@ -111,7 +132,7 @@ pub const FAULTS: &[Fault] = &[
         source: "FLAWS F-03",
         sentence: "the limit of the secondary ID is the offset, not the byte after it",
         side: NodeId::Primary,
-        since: Era::Psync2V7,
+        since: Era::Psync2,
         until: Era::Psync2V7,
         property: Property::L2,
         change: |book| book.secondary_limit = SecondaryLimit::Offset,
@@ -121,7 +142,7 @@ pub const FAULTS: &[Fault] = &[
         source: "FLAWS F-04",
         sentence: "the secondary ID is accepted at any offset",
         side: NodeId::Primary,
-        since: Era::Psync2V7,
+        since: Era::Psync2,
         until: Era::Psync2V7,
         property: Property::S16,
         change: |book| book.secondary_check = SecondaryCheck::Ignored,
@@ -301,9 +322,9 @@ pub const FAULTS: &[Fault] = &[
         source: "FLAWS F-12",
         sentence: "a replica that is continued under a new ID keeps calling its history by the old one",
         side: NodeId::Replica,
-        since: Era::Psync2V7,
+        since: Era::Psync2,
         until: Era::Psync2V7,
-        property: Property::S1,
+        property: Property::S13,
         change: |book| book.continue_id = ContinueId::Ignored,
     },
     Fault {
@@ -335,5 +356,95 @@ pub const FAULTS: &[Fault] = &[
         until: Era::Psync2V7,
         property: Property::L1,
         change: |book| book.continue_acknowledgement = ContinueAcknowledgement::Never,
+    },
+    Fault {
+        name: "same-id-after-promotion",
+        source: "FLAWS B-12",
+        sentence: "a promoted replica goes on under the ID of its former primary, which others may still extend",
+        side: NodeId::Replica,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::S8,
+        change: |book| book.promotion = Promotion::KeepsId,
+    },
+    Fault {
+        name: "former-id-forgotten-at-promotion",
+        source: "FLAWS F-13",
+        sentence: "a promoted replica takes a fresh ID and does not remember the old one",
+        side: NodeId::Replica,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::L2,
+        change: |book| book.promotion = Promotion::ForgetsFormerId,
+    },
+    Fault {
+        name: "promotion-frees-backlog",
+        source: "FLAWS B-15",
+        sentence: "a promoted replica frees its backlog at once",
+        side: NodeId::Replica,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::L2,
+        change: |book| book.promoted_backlog = PromotedBacklog::Freed,
+    },
+    Fault {
+        name: "demotion-loses-offset",
+        source: "FLAWS B-25",
+        sentence: "the numbering of a node goes back when it is told to follow another",
+        side: NodeId::Replica,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::S15,
+        change: |book| book.demotion = Demotion::KeepsLabelLosesOffset,
+    },
+    Fault {
+        name: "full-load-keeps-replicas",
+        source: "FLAWS B-06",
+        sentence: "a replica whose data are replaced keeps its own replicas and its old backlog",
+        side: NodeId::Replica,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::S5,
+        change: |book| book.full_load = FullLoad::KeepsReplicas,
+    },
+    Fault {
+        name: "no-backlog-after-continue",
+        source: "FLAWS B-14",
+        sentence: "a replica that restarted and was continued has no backlog",
+        side: NodeId::Replica,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::S13,
+        change: |book| book.continue_backlog = ContinueBacklog::Missing,
+    },
+    Fault {
+        name: "label-lost-on-passing-error",
+        source: "FLAWS B-24",
+        sentence: "a replica forgets its place on an error that is known to pass",
+        side: NodeId::Replica,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::L2,
+        change: |book| book.transient_error = TransientError::ForgetsLabel,
+    },
+    Fault {
+        name: "acknowledges-unapplied",
+        source: "FLAWS F-15",
+        sentence: "a replica acknowledges a command of which it has only begun to read",
+        side: NodeId::Replica,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::S12,
+        change: |book| book.acknowledgement = Acknowledgement::Read,
+    },
+    Fault {
+        name: "sync-fallback-keeps-id",
+        source: "FLAWS B-01",
+        sentence: "a full copy fetched with SYNC is called by the ID of the last +FULLRESYNC line, and counted from -1",
+        side: NodeId::Replica,
+        since: Era::Psync,
+        until: Era::Psync2V7,
+        property: Property::S1,
+        change: |book| book.sync_fallback = SyncFallback::KeepsStaleId,
     },
 ];

@@ -40,7 +40,7 @@ impl Graph {
     /// Explores a scope, up to a number of worlds.
     pub fn explore(search: &Search, max_worlds: usize) -> Self {
         let mut graph = Self {
-            worlds: vec![World::pair()],
+            worlds: vec![search.beginning()],
             arrows: Vec::new(),
             begins: vec![0],
             came_from: vec![(0, 0)],

@@ -1,9 +1,9 @@
 //! A checked specification of Redis replication. The question it answers: do the rules of SYNC and PSYNC, as
 //! each generation of Redis has them, keep replicas true to their primary, and which single mistake breaks what?
 //!
-//! **Reading order.** [`world`] names the variables; [`rules`] say what one step may do ([`rules::primary`],
-//! [`rules::replica`], [`rules::environment`]); [`decision`] holds the choices as functions over numbers;
-//! [`rulebook`] says where versions differ; [`property`] and [`history`] say what must hold, and of what;
+//! **Reading order.** [`world`] and [`link`] name the variables; [`rules`] say what one step may do
+//! ([`rules::primary`], [`rules::snapshot`], [`rules::replica`], [`rules::roles`], [`rules::process`],
+//! [`rules::environment`]); [`decision`] holds the choices as functions over numbers; [`rulebook`] says where versions differ; [`property`] and [`history`] say what must hold, and of what;
 //! [`fault`] breaks one entry at a time. Then the machinery: [`scope`], [`canonical`], [`search`], [`walk`],
 //! [`graph`], [`liveness`], [`claims`], [`checker`].
 //!
@@ -13,12 +13,13 @@
 //! **Break it** to get a feeling: `psync-model check --era psync2-v7 --fault request-not-plus-one` shows the
 //! shortest way to a replica that is sent a byte twice.
 //!
-//! **Left out**: roles do not change, there are no chains, and more, each with its reason in [`world`]; what can
-//! never happen for that reason or another is in [`scope::NEVER`].
+//! **Left out**: SELECT and transactions, and more, each with its reason in [`world`]; what can never happen for
+//! that reason or another is in [`scope::NEVER`].
 //!
 //! **Results**: states, edges, depth and seconds of every scope in every era stand in [`scope`]; every property
-//! holds in all of them, and L1 on the scopes that [`liveness`] names. Exhaustive means: every world of the scope,
-//! told apart by 64-bit fingerprints. The chance that among n worlds one was missed is about n²/2^65: one in four
+//! holds in all of them that were visited to the end, and L1 on the scopes that [`liveness`] names. The eras as
+//! shipped do not hold: `psync-model check --era psync2-v7 --as-shipped` says why. Exhaustive means: every world
+//! of the scope, told apart by 64-bit fingerprints. The chance that among n worlds one was missed is about n²/2^65: one in four
 //! million for the three million of `wide`.
 
 pub mod advice;
@@ -33,6 +34,7 @@ pub mod diagram;
 pub mod fault;
 pub mod graph;
 pub mod history;
+pub mod link;
 pub mod liveness;
 pub mod narrate;
 pub mod offset;

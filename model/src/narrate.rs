@@ -9,10 +9,10 @@ pub mod words;
 
 use crate::decision::Refusal;
 use crate::rules::Setting;
-use crate::rules::environment::wanted_by_stranger;
-use crate::step::Step;
+use crate::rules::stranger::wanted_by_stranger;
+use crate::step::{Actor, Part, Step};
 use crate::token::{MAX_TOKENS, MAX_WRITES};
-use crate::world::{Node, NodeId, PrimaryPhase, Request, Wire, World};
+use crate::world::{Node, NodeId, PrimaryPhase, Request, Topology, Wire, World};
 use thiserror::Error;
 
 /// One step of a plan, with the worlds on both sides.
@@ -36,9 +36,13 @@ pub struct DoesNotApply {
     pub step: Step,
 }
 
-/// Runs a plan that was found in some scope in plain worlds, from the fresh pair.
-pub fn moments(steps: &[Step], setting: &Setting) -> Result<Vec<Moment>, DoesNotApply> {
-    let mut world = World::pair();
+/// Runs a plan that was found in some scope in plain worlds, from the fresh nodes of its topology.
+pub fn moments(
+    steps: &[Step],
+    setting: &Setting,
+    topology: Topology,
+) -> Result<Vec<Moment>, DoesNotApply> {
+    let mut world = topology.beginning();
     let mut story = Vec::with_capacity(steps.len());
     for (index, &step) in steps.iter().enumerate() {
         let before = roomy(&world);
@@ -76,94 +80,139 @@ impl Moment {
     pub fn sentence(&self, setting: &Setting) -> String {
         match self.step {
             Step::Write { node } => self.write(node),
-            Step::Ping { node } => format!("the {} sends a PING", node.name()),
-            Step::CutLink { .. } => {
-                "the network loses the connection, and neither end knows".into()
-            }
             Step::Save { node } => self.save(node),
-            Step::RestartPrimary { node } => self.restart_primary(node),
-            Step::RestartReplica { replica } => self.restart_replica(replica),
+            Step::RestartPrimary { node } | Step::RestartAsPrimary { node } => {
+                self.restart_primary(node)
+            }
+            Step::RestartReplica { replica: node } | Step::RestartAsReplica { node, .. } => {
+                self.restart_replica(node)
+            }
+            Step::Promote { node } => self.promote(node),
+            Step::Follow { node, parent } => self.follow(node, parent),
             Step::ExpireBacklog { node } => self.expire_backlog(node),
             Step::StrangerAsks { node, question } => {
                 let wanted = wanted_by_stranger(&self.before, node, question);
-                self.stranger_asks(setting, Request { wanted })
+                self.stranger_asks(setting, node, Request { wanted })
             }
-            Step::StrangerLeaves { .. } => "the stranger goes away".into(),
-            _ => self.of_nodes(setting),
+            _ => match self.step.part() {
+                Part::Environment => self.of_the_environment(),
+                Part::Primary => self.of_a_primary(),
+                Part::Replica => self.of_a_replica(setting),
+            },
         }
     }
 
-    fn of_nodes(&self, setting: &Setting) -> String {
+    fn of_the_environment(&self) -> String {
         match self.step {
-            Step::AcceptPartial { replica, via } => {
-                let stream = words::stream(&self.after.link(replica).stream);
-                let name = words::via(via);
+            Step::CutLink { .. } => {
+                "the network loses the connection, and neither end knows".into()
+            }
+            Step::ResizeBacklog { node } => format!(
+                "the backlog of the {} is resized, which discards its content",
+                node.name()
+            ),
+            Step::AnswerWithError { replica, .. } => {
+                let reply = self.after.link(replica).reply.map(words::reply);
                 format!(
-                    "the primary agrees to continue {name}, and sends what is missing: {stream}"
+                    "something gets in the way of the request of the {}: the answer is {}",
+                    replica.name(),
+                    or_none(reply)
                 )
             }
-            Step::DeclinePartial { refusal, .. } => self.decline(refusal),
+            _ => "the stranger goes away".into(),
+        }
+    }
+
+    /// The node that acts for its replica, by name.
+    fn primary(&self) -> &'static str {
+        match self.step.actor(&self.before) {
+            Actor::Node(node) => node.name(),
+            Actor::Environment => "primary",
+        }
+    }
+
+    fn of_a_primary(&self) -> String {
+        let (who, link) = (self.primary(), self.after.link(self.step.node()));
+        match self.step {
+            Step::Ping { .. } => format!("the {who} sends a PING"),
+            Step::AcceptPartial { via, .. } => {
+                let (stream, name) = (words::stream(&link.stream), words::via(via));
+                format!("the {who} agrees to continue {name}, and sends what is missing: {stream}")
+            }
+            Step::DeclinePartial { replica, refusal } => self.decline(replica, refusal),
+            Step::RefuseForNow { .. } => {
+                format!("the {who} is not connected to its own primary, and refuses for now")
+            }
             Step::StartSnapshot { node, framing } => {
-                let label = words::label_or_none(self.after.node(node).snapshot.map(|s| s.label));
-                let (data, how) = (
-                    words::data(self.after.node(node).data),
-                    words::framing(framing),
-                );
+                let own = self.after.node(node);
+                let label = words::label_or_none(own.snapshot.map(|snapshot| snapshot.label));
+                let (data, how) = (words::data(own.data), words::framing(framing));
                 format!(
-                    "the primary cuts a snapshot of {data}, labels it {label} and queues commands from here on ({how})"
+                    "the {who} cuts a snapshot of {data}, labels it {label} and queues commands from here on ({how})"
                 )
             }
             Step::AttachToSnapshot { .. } => {
-                "the primary lets the new connection join the snapshot that is being made".into()
+                format!("the {who} lets the new connection join the snapshot that is being made")
             }
-            Step::FinishSnapshot { .. } => self.finish_snapshot(),
-            Step::FailSnapshot { .. } => {
-                "the snapshot cannot be made, and the primary disconnects whoever waited for it"
-                    .into()
-            }
-            Step::PrimaryNoticesLoss { .. } => {
-                "the primary notices that the connection is lost, and forgets it".into()
+            Step::FinishSnapshot { node } => self.finish_snapshot(node),
+            Step::FailSnapshot { .. } => format!(
+                "the snapshot cannot be made, and the {who} disconnects whoever waited for it"
+            ),
+            Step::ReceiveAcknowledgement { replica } => {
+                let offset = self.before.link(replica).acknowledgement;
+                let offset = or_none(offset.map(|offset| offset.0.to_string()));
+                format!(
+                    "the {who} hears that the {} has come to {offset}",
+                    replica.name()
+                )
             }
             Step::PrimaryNoticesStale { .. } => {
-                "the primary notices that the older connection is lost, and forgets it".into()
+                format!("the {who} notices that the older connection is lost, and forgets it")
             }
-            _ => self.of_the_replica(setting),
+            _ => format!("the {who} notices that the connection is lost, and forgets it"),
         }
     }
 
-    fn of_the_replica(&self, setting: &Setting) -> String {
-        let replica = NodeId::Replica;
+    fn of_a_replica(&self, setting: &Setting) -> String {
+        let replica = self.step.node();
+        let who = replica.name();
         let (link, own) = (self.before.link(replica), self.after.node(replica));
-        let place = words::label_or_none(own.following);
+        let (data, place) = (words::data(own.data), words::label_or_none(own.following));
         match self.step {
             Step::Ask { .. } => {
                 let request = self.after.link(replica).request;
                 let words = request.map(|request| words::request(setting, request));
-                format!("the replica connects and asks: {}", or_none(words))
+                format!("the {who} connects and asks: {}", or_none(words))
             }
             Step::ReceiveContinue { .. } | Step::ReceiveFullResync { .. } => {
                 let reply = or_none(link.reply.map(words::reply));
-                format!("the replica reads {reply}, and has {place}")
+                format!("the {who} reads {reply}, and has {place}")
+            }
+            Step::ReceiveError { .. } => {
+                let reply = or_none(link.reply.map(words::reply));
+                let then = if self.after.link(replica).request.is_some() {
+                    "and asks with SYNC instead"
+                } else {
+                    "and closes the connection"
+                };
+                format!("the {who} reads {reply}, has {place}, {then}")
             }
             Step::ReceiveSnapshot { .. } => {
-                let data = words::data(own.data);
-                format!("the replica loads the snapshot: its data are {data}, its label is {place}")
+                format!("the {who} loads the snapshot: its data are {data}, its label is {place}")
             }
+            Step::FailLoad { .. } => format!(
+                "the {who} has dropped its data when the snapshot turns out to be broken: it is left with nothing"
+            ),
             Step::ReadHead { .. } => {
                 let half = or_none(own.half.map(words::token));
-                format!("the replica reads the head of {half}, and not yet its tail")
+                format!("the {who} reads the head of {half}, and not yet its tail")
             }
             Step::Apply { .. } => {
                 let token = or_none(link.stream.tokens.first().map(words::token));
-                let data = words::data(own.data);
-                format!("the replica applies {token}: its data are {data}, its label is {place}")
+                format!("the {who} applies {token}: its data are {data}, its label is {place}")
             }
-            Step::ReceiveAcknowledgement { .. } => {
-                let offset = or_none(link.acknowledgement.map(|offset| offset.0.to_string()));
-                format!("the primary hears that the replica has come to {offset}")
-            }
-            Step::Acknowledge { .. } => format!("the replica acknowledges {place}"),
-            _ => format!("the replica notices that the connection is lost, and keeps {place}"),
+            Step::Acknowledge { .. } => format!("the {who} acknowledges {place}"),
+            _ => format!("the {who} notices that the connection is lost, and keeps {place}"),
         }
     }
 
@@ -193,28 +242,58 @@ impl Moment {
     }
 
     fn restart_primary(&self, node: NodeId) -> String {
+        let role = if self.before.is_primary(node) {
+            ""
+        } else {
+            " as a primary"
+        };
+        let (who, data) = (node.name(), words::data(self.after.node(node).data));
+        let name = self.goes_on_as(node);
+        format!("the {who} dies and starts again{role} with {data}, {name}")
+    }
+
+    /// Under which name a node that produces a history goes on.
+    fn goes_on_as(&self, node: NodeId) -> String {
         let own = self.after.node(node);
-        let past = match (own.secondary, own.id.number()) {
-            (Some(former), _) => {
+        match (own.id.number(), own.secondary) {
+            (Some(_), Some(former)) => {
                 let (id, before) = (words::id(own.id), words::id(former.id));
                 format!(
                     "as {id}, with {before} as its secondary ID up to byte {}",
                     former.limit.0
                 )
             }
-            (None, Some(_)) => format!("still as {}", words::label(own.label())),
-            (None, None) => "under a name nobody knows".to_owned(),
-        };
-        format!(
-            "the primary dies and starts again with {}, {past}",
-            words::data(own.data)
-        )
+            (Some(_), None) => format!("still as {}", words::label(own.label())),
+            (None, _) => "under a name nobody knows".to_owned(),
+        }
     }
 
     fn restart_replica(&self, replica: NodeId) -> String {
+        let role = if self.before.is_primary(replica) {
+            " as a replica"
+        } else {
+            ""
+        };
         let own = self.after.node(replica);
         let (data, label) = (words::data(own.data), words::label_or_none(own.following));
-        format!("the replica dies and starts again with {data} and {label}")
+        format!(
+            "the {} dies and starts again{role} with {data} and {label}",
+            replica.name()
+        )
+    }
+
+    fn promote(&self, node: NodeId) -> String {
+        let (who, name) = (node.name(), self.goes_on_as(node));
+        format!("the {who} is promoted: it is a primary now, {name}")
+    }
+
+    fn follow(&self, node: NodeId, parent: NodeId) -> String {
+        let label = words::label_or_none(self.after.node(node).following);
+        format!(
+            "the {} is told to follow the {}, and has {label}",
+            node.name(),
+            parent.name()
+        )
     }
 
     fn expire_backlog(&self, node: NodeId) -> String {
@@ -224,45 +303,50 @@ impl Moment {
         } else {
             ", and keeps its name"
         };
-        format!("no replica has come for long enough: the primary frees its backlog{name}")
+        let who = node.name();
+        format!("no replica has come for long enough: the {who} frees its backlog{name}")
     }
 
-    fn stranger_asks(&self, setting: &Setting, request: Request) -> String {
+    fn stranger_asks(&self, setting: &Setting, node: NodeId, request: Request) -> String {
         let request = words::request(setting, request);
         let answer = self
             .after
             .stranger
             .map(|stranger| words::answer(stranger.answer));
         format!(
-            "a stranger asks the primary: {request}; {}",
+            "a stranger asks the {}: {request}; {}",
+            node.name(),
             or_none(answer)
         )
     }
 
-    fn decline(&self, refusal: Refusal) -> String {
-        let primary = self.before.node(NodeId::Primary);
-        let detail = detail(primary, refusal);
-        format!("the primary declines: {}{detail}", words::refusal(refusal))
+    fn decline(&self, replica: NodeId, refusal: Refusal) -> String {
+        let parent = self.before.parent(replica);
+        let detail = parent.map_or_else(String::new, |parent| {
+            detail(self.before.node(parent), refusal)
+        });
+        let who = self.primary();
+        format!("the {who} declines: {}{detail}", words::refusal(refusal))
     }
 
-    fn finish_snapshot(&self) -> String {
-        let link = self.after.link(NodeId::Replica);
-        let then = match (link.payload, link.primary) {
-            (None, _) => "but nobody is there to take it",
-            (Some(_), PrimaryPhase::Held) => {
+    fn finish_snapshot(&self, node: NodeId) -> String {
+        let mut links = self
+            .after
+            .replicas_of(node)
+            .map(|replica| self.after.link(replica));
+        let then = match links.find(|link| link.payload.is_some()) {
+            None => "but nobody is there to take it",
+            Some(link) if link.primary == PrimaryPhase::Held => {
                 "and is sent; the stream waits for the first acknowledgement"
             }
-            (Some(_), _) => "and is sent, with the stream behind it",
+            Some(_) => "and is sent, with the stream behind it",
         };
         format!("the snapshot is complete {then}")
     }
 
-    /// Whether the step loses what was on its way.
-    pub fn loses_the_pipe(&self) -> bool {
-        let (before, after) = (
-            self.before.link(NodeId::Replica),
-            self.after.link(NodeId::Replica),
-        );
+    /// Whether the step loses what was on its way on a replica's link.
+    pub fn loses_the_pipe(&self, replica: NodeId) -> bool {
+        let (before, after) = (self.before.link(replica), self.after.link(replica));
         before.wire == Wire::Whole && after.wire != Wire::Whole
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::decision::Via;
 use crate::rulebook::Era;
 use crate::scope;
-use crate::world::Framing;
+use crate::world::{Framing, Topology};
 use expect_test::expect;
 
 const NODE: NodeId = NodeId::Primary;
@@ -41,7 +41,7 @@ fn first_sync() -> Vec<Step> {
 
 fn tell(steps: &[Step]) -> String {
     let setting = setting();
-    let story = moments(steps, &setting).unwrap();
+    let story = moments(steps, &setting, Topology::Pair).unwrap();
     let lines: Vec<_> = story
         .iter()
         .map(|moment| moment.sentence(&setting) + "\n")
@@ -90,17 +90,22 @@ fn a_byte_that_is_gone_is_named() {
 #[test]
 fn only_what_changed_is_marked() {
     let setting = setting();
-    let story = moments(&first_sync(), &setting).unwrap();
+    let story = moments(&first_sync(), &setting, Topology::Pair).unwrap();
     let last = story.last().unwrap();
     expect![[r#"
         primary
+            role            primary
             data            {w1}
             ID              R1
             offset          2
             backlog         bytes 1 to 2: w1
             saved file      {}, R1:0
         replica
+            role            replica of the primary
           * data            {} → {w1}
+            ID              R1
+          * offset          0 → 2
+          * backlog         empty, next byte 1 → bytes 1 to 2: w1
             saved file      {}, R1:0
           * follows         R1:0 → R1:2
         link
@@ -127,7 +132,10 @@ fn a_plan_of_any_length_can_be_told() {
     for _ in 0..40 {
         steps.extend([Step::Write { node: NODE }, Step::Apply { replica: REPLICA }]);
     }
-    assert_eq!(moments(&steps, &setting).unwrap().len(), steps.len());
+    assert_eq!(
+        moments(&steps, &setting, Topology::Pair).unwrap().len(),
+        steps.len()
+    );
 }
 
 #[test]
@@ -139,6 +147,6 @@ fn a_step_that_does_not_apply_is_named() {
             via: Via::Current,
         },
     ];
-    let refused = moments(&steps, &setting()).unwrap_err();
+    let refused = moments(&steps, &setting(), Topology::Pair).unwrap_err();
     assert_eq!(refused.number, 2);
 }

@@ -9,7 +9,7 @@ use crate::casting::Casting;
 use crate::rules::Setting;
 use crate::situation::Target;
 use crate::step::Step;
-use crate::world::World;
+use crate::world::{Topology, World};
 use std::collections::BTreeSet;
 
 /// The most worlds that are kept; one more is a failure of whoever uses the oracle.
@@ -78,7 +78,7 @@ impl<B: Clone + PartialEq> Oracle<B> {
     /// From now on the subject may take only those of its own steps that are allowed: what its configuration
     /// rules out it will not do.
     pub fn allow(&mut self, allowed: impl Fn(Step) -> bool) {
-        let own = Step::all()
+        let own = Step::among(Topology::Pair)
             .into_iter()
             .filter(|step| self.casting.is_hidden(*step));
         self.hidden = own.filter(|step| allowed(*step)).collect();

@@ -40,6 +40,20 @@ impl Era {
         }
     }
 
+    /// The flaws that servers of this era still have, with their place in the catalogue; see
+    /// [`Rulebook::as_shipped`].
+    pub const fn shipped_flaws(self) -> &'static [&'static str] {
+        const FALLBACK: &str = "after a fallback to SYNC the copy is called by the ID of the last +FULLRESYNC line, \
+                                and counted from -1 (FLAWS B-01)";
+        const RUN_ID: &str = "a run ID stays when the role of its process changes, and numbers another history from \
+                              the beginning (FLAWS F-16)";
+        match self {
+            Self::Sync => &[],
+            Self::Psync => &[FALLBACK, RUN_ID],
+            Self::Psync2 | Self::Psync2V7 => &[FALLBACK],
+        }
+    }
+
     /// The rulebook of this era, every entry right.
     pub const fn rulebook(self) -> Rulebook {
         match self {
@@ -292,6 +306,107 @@ entries! {
         /// Wrong: never again (`FLAWS B-31`).
         Never,
     }
+    /// What a replica sends to its own replicas (`PROTOCOL §4.7`).
+    Chaining {
+        /// A stream of its own, made from the commands it has executed, under its own run ID (to 3.2).
+        Regenerated,
+        /// What it has applied of its primary's stream, unchanged, under the same ID (from 4.0).
+        PassedThrough,
+    }
+    /// What a replica calls its history once it is promoted (`PROTOCOL §3.7-4`, `§4.6`).
+    Promotion {
+        /// Its run ID, as ever (to 3.2).
+        KeepsRunId,
+        /// A fresh ID; the old one becomes its secondary (from 4.0).
+        ShiftsId,
+        /// Wrong: it goes on under the ID of its former primary (`FLAWS B-12`).
+        KeepsId,
+        /// Wrong: a fresh ID, and the old one is forgotten (`FLAWS F-13`).
+        ForgetsFormerId,
+    }
+    /// What becomes of the backlog of a replica that is promoted (`PROTOCOL §4.6`).
+    PromotedBacklog {
+        /// It is kept.
+        Kept,
+        /// Wrong: it is freed at once (`FLAWS B-15`).
+        Freed,
+    }
+    /// What a node may say about its past once it is told to follow another (`PROTOCOL §4.2`, `§4.6`).
+    Demotion {
+        /// Nothing: neither its own history nor that of its former primary (to 3.2).
+        ForgetsLabel,
+        /// Its label, its own if it was a primary (from 4.0).
+        KeepsLabel,
+        /// Wrong: its label, but its own numbering goes back. The model takes it back by one command
+        /// (`FLAWS B-25`).
+        KeepsLabelLosesOffset,
+    }
+    /// What a process does to its own numbering, under the run ID it keeps, when its role changes
+    /// (`PROTOCOL §4.6`). From 4.0 on the numbering belongs to an ID, and the question does not arise.
+    RoleNumbering {
+        /// It never goes back.
+        GoesOn,
+        /// As shipped to 3.2: it restarts from zero, or from the former primary's offset (`FLAWS F-16`).
+        StartsAgain,
+    }
+    /// When the replicas of a node are disconnected that is told to follow another (`PROTOCOL §4.6`).
+    Demoted {
+        /// At once (to 6.2).
+        CutsReplicas,
+        /// Only when its history changes (from 7.0).
+        KeepsReplicas,
+    }
+    /// What becomes of a node's own replicas when its data are replaced (`PROTOCOL §4.4`).
+    FullLoad {
+        /// They are disconnected, and the backlog begins anew.
+        CutsReplicas,
+        /// Wrong: they stay, and so does the old backlog (`FLAWS B-06`).
+        KeepsReplicas,
+    }
+    /// What becomes of a node's own replicas when it is continued under a new ID (`PROTOCOL §3.7-6`).
+    Renaming {
+        /// They are disconnected, so that they hear of it.
+        CutsReplicas,
+        /// Wrong: they stay, under the old ID (`FLAWS F-14`).
+        KeepsReplicas,
+    }
+    /// Whether a replica that is continued without a backlog of its own creates one (`PROTOCOL §3.6`).
+    ContinueBacklog {
+        /// It does (from 4.0.2; before 4.0 a replica has none).
+        Created,
+        /// Wrong: it has none until a replica of its own comes (`FLAWS B-14`).
+        Missing,
+    }
+    /// What a replica does on an error that is known to pass (`PROTOCOL §4.3`).
+    TransientError {
+        /// It takes it for any other error (to 3.2).
+        LikeAnyOther,
+        /// It keeps its label and asks again (from 4.0).
+        AsksAgain,
+        /// Wrong: it asks again, but has forgotten its label (`FLAWS B-24`).
+        ForgetsLabel,
+    }
+    /// What a replica calls the history it gets by falling back to SYNC (`PROTOCOL §4.3`, `§6 X7`).
+    SyncFallback {
+        /// Nothing: it has no label until it is named one. No server does that yet.
+        Nameless,
+        /// As shipped: the ID of the last `+FULLRESYNC` line, counted from -1 (`FLAWS B-01`).
+        KeepsStaleId,
+    }
+    /// What `CONFIG SET repl-backlog-size` does to the content (`PROTOCOL §3.6`).
+    Resizing {
+        /// It is discarded (to 6.2).
+        Discards,
+        /// It is kept as far as it fits (from 7.0).
+        Keeps,
+    }
+    /// Which offset a replica acknowledges (`PROTOCOL §2.6`).
+    Acknowledgement {
+        /// What it has applied (to 3.2: read).
+        Applied,
+        /// Wrong: also what it has only begun to read (`FLAWS F-15`).
+        Read,
+    }
     /// When a primary sends PINGs (`PROTOCOL §2.5`).
     Pings {
         /// Whenever it has a backlog or a replica (to 3.2).
@@ -362,6 +477,32 @@ pub struct Rulebook {
     pub continue_offset: ContinueOffset,
     /// See [`ContinueAcknowledgement`].
     pub continue_acknowledgement: ContinueAcknowledgement,
+    /// See [`Chaining`].
+    pub chaining: Chaining,
+    /// See [`Promotion`].
+    pub promotion: Promotion,
+    /// See [`PromotedBacklog`].
+    pub promoted_backlog: PromotedBacklog,
+    /// See [`Demotion`].
+    pub demotion: Demotion,
+    /// See [`RoleNumbering`].
+    pub role_numbering: RoleNumbering,
+    /// See [`Demoted`].
+    pub demoted: Demoted,
+    /// See [`FullLoad`].
+    pub full_load: FullLoad,
+    /// See [`Renaming`].
+    pub renaming: Renaming,
+    /// See [`ContinueBacklog`].
+    pub continue_backlog: ContinueBacklog,
+    /// See [`TransientError`].
+    pub transient_error: TransientError,
+    /// See [`SyncFallback`].
+    pub sync_fallback: SyncFallback,
+    /// See [`Resizing`].
+    pub resizing: Resizing,
+    /// See [`Acknowledgement`].
+    pub acknowledgement: Acknowledgement,
     /// See [`Pings`].
     pub pings: Pings,
 }
@@ -370,6 +511,30 @@ impl Rulebook {
     /// Whether replicas ask with PSYNC at all.
     pub fn has_psync(&self) -> bool {
         self.identity != Identity::None
+    }
+
+    /// Whether a number of one history is used in another, or as it is. Then worlds that differ in absolute
+    /// offsets are not the same, and the canonical form, which counts from zero, must not be used.
+    pub fn compares_absolute_numbers(&self) -> bool {
+        self.sync_fallback == SyncFallback::KeepsStaleId
+            || self.role_numbering == RoleNumbering::StartsAgain
+    }
+
+    /// The generation as it is shipped: with the flaws that its servers still have.
+    #[must_use]
+    pub fn as_shipped(mut self) -> Self {
+        if self.has_psync() {
+            self.sync_fallback = SyncFallback::KeepsStaleId;
+        }
+        if self.identity == Identity::RunId {
+            self.role_numbering = RoleNumbering::StartsAgain;
+        }
+        self
+    }
+
+    /// Whether an ID names a history, which nodes share, and not a process.
+    pub fn names_histories(&self) -> bool {
+        self.identity == Identity::ReplicationId
     }
 }
 
@@ -403,6 +568,19 @@ const PSYNC2_V7: Rulebook = Rulebook {
     continue_id: ContinueId::Adopted,
     continue_offset: ContinueOffset::Kept,
     continue_acknowledgement: ContinueAcknowledgement::Sent,
+    chaining: Chaining::PassedThrough,
+    promotion: Promotion::ShiftsId,
+    promoted_backlog: PromotedBacklog::Kept,
+    demotion: Demotion::KeepsLabel,
+    role_numbering: RoleNumbering::GoesOn,
+    demoted: Demoted::KeepsReplicas,
+    full_load: FullLoad::CutsReplicas,
+    renaming: Renaming::CutsReplicas,
+    continue_backlog: ContinueBacklog::Created,
+    transient_error: TransientError::AsksAgain,
+    sync_fallback: SyncFallback::Nameless,
+    resizing: Resizing::Keeps,
+    acknowledgement: Acknowledgement::Applied,
     pings: Pings::WithReplica,
 };
 
@@ -411,6 +589,8 @@ const PSYNC2: Rulebook = Rulebook {
     orphaned_snapshot: OrphanedSnapshot::RunsOn,
     restarted_primary: RestartedPrimary::ForgetsLabel,
     full_reply: FullReply::DiscardsLabel,
+    demoted: Demoted::CutsReplicas,
+    resizing: Resizing::Discards,
     ..PSYNC2_V7
 };
 
@@ -422,6 +602,10 @@ const PSYNC: Rulebook = Rulebook {
     saved_label: SavedLabel::None,
     partial_command: PartialCommand::KeptAndCounted,
     continue_id: ContinueId::NotSent,
+    chaining: Chaining::Regenerated,
+    promotion: Promotion::KeepsRunId,
+    demotion: Demotion::ForgetsLabel,
+    transient_error: TransientError::LikeAnyOther,
     pings: Pings::WithBacklog,
     ..PSYNC2
 };

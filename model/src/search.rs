@@ -33,7 +33,7 @@ pub const CLAIM_BIT: u32 = 1 << 31;
 impl Search {
     /// A search that watches every property.
     pub fn new(book: Rulebook, scope: Scope) -> Self {
-        let steps = Step::all()
+        let steps = Step::among(scope.topology)
             .into_iter()
             .filter(|step| scope.allows(*step))
             .collect();
@@ -46,8 +46,13 @@ impl Search {
             steps,
             watched,
             claim: None,
-            canonical: true,
+            canonical: !book.compares_absolute_numbers(),
         }
+    }
+
+    /// The world everything begins with.
+    pub fn beginning(&self) -> World {
+        self.scope.topology.beginning()
     }
 
     /// The same search, watching one more sentence.
@@ -78,7 +83,8 @@ impl Search {
     }
 
     /// The world after a step, in canonical form unless told otherwise, with the properties it breaks;
-    /// `None` where the rule does not apply, where the result lies outside the scope, and after a violation.
+    /// `None` where the rule does not apply or changes nothing that matters here, where the result lies outside
+    /// the scope, and after a violation.
     pub fn next(&self, world: &World, step: Step) -> Option<World> {
         if world.broken != 0 {
             return None;
@@ -92,12 +98,26 @@ impl Search {
         };
         let claimed = self.claim.is_none_or(|holds| holds(&edge));
         let broken = broken_by(&edge, self.watched) | if claimed { 0 } else { CLAIM_BIT };
-        let after = if self.canonical {
-            after.canonical()
+        let mut next = after;
+        self.scope.forget_unseen(&mut next, &self.setting.book);
+        if broken == 0 && next == *world {
+            return None;
+        }
+        let writes = if self.canonical {
+            next.make_canonical()
         } else {
-            after
+            next.writes_in_use().writes().last().unwrap_or(0)
         };
-        let next = World { broken, ..after };
-        self.scope.admits(&next).then_some(next)
+        next.broken = broken;
+        self.scope.admits_writes(&next, writes).then_some(next)
+    }
+
+    /// The one world that stands for all that differ from this one in nothing that matters in the scope.
+    pub fn settled(&self, mut world: World) -> World {
+        self.scope.forget_unseen(&mut world, &self.setting.book);
+        if self.canonical {
+            world.make_canonical();
+        }
+        world
     }
 }

@@ -73,7 +73,7 @@ pub enum Situation {
         phase: u8,
         /// Whether the connection is lost.
         cut: bool,
-        /// The reply that arrives: none, `+CONTINUE` under the same name, under another, `+FULLRESYNC`.
+        /// The reply that arrives: none, `+CONTINUE` under the same name, under another, `+FULLRESYNC`, an error.
         reply: u8,
         /// The snapshot that arrives.
         payload: Option<Framing>,
@@ -158,6 +158,7 @@ impl Situation {
                 }
                 Some(Reply::Continue(_)) => 2,
                 Some(Reply::FullResync(_)) => 3,
+                Some(Reply::Error(_)) => 4,
                 None => 0,
             },
             payload: link

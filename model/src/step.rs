@@ -2,8 +2,8 @@
 //! of them means the same in every world that differs only in names and numbers.
 
 use crate::decision::{Refusal, Via};
-use crate::rules::{Setting, environment, primary, replica};
-use crate::world::{Framing, NodeId, Question, World};
+use crate::rules::{Setting, environment, primary, process, replica, roles, snapshot, stranger};
+use crate::world::{ErrorReply, Framing, NodeId, Question, Topology, World};
 use serde::{Deserialize, Serialize};
 
 /// One rule, applied to something.
@@ -25,17 +25,17 @@ pub enum Step {
         /// The replica whose link it is.
         replica: NodeId,
     },
-    /// See [`environment::save`].
+    /// See [`process::save`].
     Save {
         /// The node that saves.
         node: NodeId,
     },
-    /// See [`environment::restart_primary`].
+    /// See [`process::restart_primary`].
     RestartPrimary {
         /// The node that dies and starts again.
         node: NodeId,
     },
-    /// See [`environment::restart_replica`].
+    /// See [`process::restart_replica`].
     RestartReplica {
         /// The node that dies and starts again.
         replica: NodeId,
@@ -45,14 +45,14 @@ pub enum Step {
         /// The primary whose backlog it is.
         node: NodeId,
     },
-    /// See [`environment::stranger_asks`].
+    /// See [`stranger::stranger_asks`].
     StrangerAsks {
         /// The primary asked.
         node: NodeId,
         /// What is asked.
         question: Question,
     },
-    /// See [`environment::stranger_leaves`].
+    /// See [`stranger::stranger_leaves`].
     StrangerLeaves {
         /// The primary that was asked.
         node: NodeId,
@@ -71,24 +71,24 @@ pub enum Step {
         /// Why.
         refusal: Refusal,
     },
-    /// See [`primary::start_snapshot`].
+    /// See [`snapshot::start_snapshot`].
     StartSnapshot {
         /// The primary.
         node: NodeId,
         /// How it will be sent.
         framing: Framing,
     },
-    /// See [`primary::attach_to_snapshot`].
+    /// See [`snapshot::attach_to_snapshot`].
     AttachToSnapshot {
         /// The replica that joins.
         replica: NodeId,
     },
-    /// See [`primary::finish_snapshot`].
+    /// See [`snapshot::finish_snapshot`].
     FinishSnapshot {
         /// The primary.
         node: NodeId,
     },
-    /// See [`primary::fail_snapshot`].
+    /// See [`snapshot::fail_snapshot`].
     FailSnapshot {
         /// The primary.
         node: NodeId,
@@ -150,6 +150,68 @@ pub enum Step {
         /// The replica.
         replica: NodeId,
     },
+    /// See [`roles::promote`].
+    Promote {
+        /// The replica that becomes a primary.
+        node: NodeId,
+    },
+    /// See [`roles::follow`].
+    Follow {
+        /// The node that is told to follow.
+        node: NodeId,
+        /// Whom.
+        parent: NodeId,
+    },
+    /// See [`process::restart_as_primary`].
+    RestartAsPrimary {
+        /// The replica that dies and starts again as a primary.
+        node: NodeId,
+    },
+    /// See [`process::restart_as_replica`].
+    RestartAsReplica {
+        /// The primary that dies and starts again as a replica.
+        node: NodeId,
+        /// Of whom.
+        parent: NodeId,
+    },
+    /// See [`environment::resize_backlog`].
+    ResizeBacklog {
+        /// The node whose backlog it is.
+        node: NodeId,
+    },
+    /// See [`environment::answer_with_error`].
+    AnswerWithError {
+        /// The replica whose request it is.
+        replica: NodeId,
+        /// Which error.
+        kind: ErrorReply,
+    },
+    /// See [`primary::refuse_for_now`].
+    RefuseForNow {
+        /// The replica refused.
+        replica: NodeId,
+    },
+    /// See [`replica::receive_error`].
+    ReceiveError {
+        /// The replica.
+        replica: NodeId,
+    },
+    /// See [`replica::fail_load`].
+    FailLoad {
+        /// The replica.
+        replica: NodeId,
+    },
+}
+
+/// The part in which somebody brings a step about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A node, for its replicas.
+    Primary,
+    /// A node, about its primary.
+    Replica,
+    /// Clients, operators, the network.
+    Environment,
 }
 
 /// Who brings a step about.
@@ -163,10 +225,11 @@ pub enum Actor {
 }
 
 impl Step {
-    /// Every step there is, in a fixed order; the rules themselves say which apply.
-    pub fn all() -> Vec<Self> {
+    /// Every step there is among the nodes of a topology, in a fixed order; the rules themselves say which apply.
+    pub fn among(topology: Topology) -> Vec<Self> {
+        let nodes = NodeId::ALL.into_iter().take(topology.nodes());
         let mut steps = Vec::new();
-        for node in NodeId::ALL {
+        for node in nodes.clone() {
             let replica = node;
             steps.extend([
                 Self::Write { node },
@@ -206,7 +269,33 @@ impl Step {
                 Self::Acknowledge { replica },
                 Self::ReplicaNoticesLoss { replica },
             ]);
+            steps.extend(Self::of_roles(
+                node,
+                nodes.clone().filter(|&other| other != node),
+            ));
+            steps.extend(Self::of_errors(node));
         }
+        steps
+    }
+
+    fn of_roles(node: NodeId, others: impl Iterator<Item = NodeId>) -> Vec<Self> {
+        let mut steps = vec![Self::Promote { node }, Self::RestartAsPrimary { node }];
+        for parent in others {
+            steps.push(Self::Follow { node, parent });
+            steps.push(Self::RestartAsReplica { node, parent });
+        }
+        steps
+    }
+
+    fn of_errors(node: NodeId) -> Vec<Self> {
+        let replica = node;
+        let mut steps = vec![
+            Self::ResizeBacklog { node },
+            Self::RefuseForNow { replica },
+            Self::ReceiveError { replica },
+            Self::FailLoad { replica },
+        ];
+        steps.extend(ErrorReply::ALL.map(|kind| Self::AnswerWithError { replica, kind }));
         steps
     }
 
@@ -222,14 +311,14 @@ impl Step {
         match self {
             Self::Write { node } => environment::write(world, setting, node),
             Self::CutLink { replica } => environment::cut_link(world, replica),
-            Self::Save { node } => environment::save(world, setting, node),
-            Self::RestartPrimary { node } => environment::restart_primary(world, setting, node),
-            Self::RestartReplica { replica } => environment::restart_replica(world, replica),
+            Self::Save { node } => process::save(world, setting, node),
+            Self::RestartPrimary { node } => process::restart_primary(world, setting, node),
+            Self::RestartReplica { replica } => process::restart_replica(world, setting, replica),
             Self::ExpireBacklog { node } => environment::expire_backlog(world, setting, node),
             Self::StrangerAsks { node, question } => {
-                environment::stranger_asks(world, setting, node, question)
+                stranger::stranger_asks(world, setting, node, question)
             }
-            Self::StrangerLeaves { node } => environment::stranger_leaves(world, node),
+            Self::StrangerLeaves { node } => stranger::stranger_leaves(world, node),
             Self::AcceptPartial { replica, via } => {
                 primary::accept_partial(world, setting, replica, via)
             }
@@ -237,14 +326,14 @@ impl Step {
                 primary::decline_partial(world, setting, replica, refusal)
             }
             Self::StartSnapshot { node, framing } => {
-                primary::start_snapshot(world, setting, node, framing)
+                snapshot::start_snapshot(world, setting, node, framing)
             }
             Self::AttachToSnapshot { replica } => {
-                primary::attach_to_snapshot(world, setting, replica)
+                snapshot::attach_to_snapshot(world, setting, replica)
             }
-            Self::FinishSnapshot { node } => primary::finish_snapshot(world, setting, node),
+            Self::FinishSnapshot { node } => snapshot::finish_snapshot(world, setting, node),
             Self::FailSnapshot { node, framing } => {
-                primary::fail_snapshot(world, setting, node, framing)
+                snapshot::fail_snapshot(world, setting, node, framing)
             }
             Self::ReceiveAcknowledgement { replica } => {
                 primary::receive_acknowledgement(world, setting, replica)
@@ -268,22 +357,42 @@ impl Step {
             Self::ReplicaNoticesLoss { replica } => {
                 replica::replica_notices_loss(world, setting, replica)
             }
+            Self::Promote { node } => roles::promote(world, setting, node),
+            Self::Follow { node, parent } => roles::follow(world, setting, node, parent),
+            Self::RestartAsPrimary { node } => process::restart_as_primary(world, setting, node),
+            Self::RestartAsReplica { node, parent } => {
+                process::restart_as_replica(world, setting, node, parent)
+            }
+            Self::ResizeBacklog { node } => environment::resize_backlog(world, setting, node),
+            Self::AnswerWithError { replica, kind } => {
+                environment::answer_with_error(world, replica, kind)
+            }
+            Self::RefuseForNow { replica } => primary::refuse_for_now(world, replica),
+            Self::ReceiveError { replica } => replica::receive_error(world, setting, replica),
+            Self::FailLoad { replica } => replica::fail_load(world, setting, replica),
         }
     }
 
-    /// Who brings the step about.
-    pub const fn actor(self) -> Actor {
+    /// In which part somebody brings the step about.
+    pub const fn part(self) -> Part {
         match self {
             Self::Write { .. }
             | Self::CutLink { .. }
             | Self::Save { .. }
             | Self::RestartPrimary { .. }
             | Self::RestartReplica { .. }
+            | Self::RestartAsPrimary { .. }
+            | Self::RestartAsReplica { .. }
             | Self::ExpireBacklog { .. }
+            | Self::ResizeBacklog { .. }
+            | Self::Promote { .. }
+            | Self::Follow { .. }
+            | Self::AnswerWithError { .. }
             | Self::StrangerAsks { .. }
-            | Self::StrangerLeaves { .. } => Actor::Environment,
+            | Self::StrangerLeaves { .. } => Part::Environment,
             Self::AcceptPartial { .. }
             | Self::DeclinePartial { .. }
+            | Self::RefuseForNow { .. }
             | Self::StartSnapshot { .. }
             | Self::AttachToSnapshot { .. }
             | Self::FinishSnapshot { .. }
@@ -291,23 +400,90 @@ impl Step {
             | Self::ReceiveAcknowledgement { .. }
             | Self::Ping { .. }
             | Self::PrimaryNoticesLoss { .. }
-            | Self::PrimaryNoticesStale { .. } => Actor::Node(NodeId::Primary),
+            | Self::PrimaryNoticesStale { .. } => Part::Primary,
             Self::Ask { .. }
             | Self::ReceiveContinue { .. }
             | Self::ReceiveFullResync { .. }
+            | Self::ReceiveError { .. }
             | Self::ReceiveSnapshot { .. }
+            | Self::FailLoad { .. }
             | Self::ReadHead { .. }
             | Self::Apply { .. }
             | Self::Acknowledge { .. }
-            | Self::ReplicaNoticesLoss { .. } => Actor::Node(NodeId::Replica),
+            | Self::ReplicaNoticesLoss { .. } => Part::Replica,
+        }
+    }
+
+    /// The node the step names: the one it happens to, or the replica whose link it is about.
+    pub const fn node(self) -> NodeId {
+        match self {
+            Self::Write { node }
+            | Self::Ping { node }
+            | Self::Save { node }
+            | Self::RestartPrimary { node }
+            | Self::RestartAsPrimary { node }
+            | Self::RestartAsReplica { node, .. }
+            | Self::ExpireBacklog { node }
+            | Self::ResizeBacklog { node }
+            | Self::Promote { node }
+            | Self::Follow { node, .. }
+            | Self::StrangerAsks { node, .. }
+            | Self::StrangerLeaves { node }
+            | Self::StartSnapshot { node, .. }
+            | Self::FinishSnapshot { node }
+            | Self::FailSnapshot { node, .. }
+            | Self::CutLink { replica: node }
+            | Self::RestartReplica { replica: node }
+            | Self::AnswerWithError { replica: node, .. }
+            | Self::AcceptPartial { replica: node, .. }
+            | Self::DeclinePartial { replica: node, .. }
+            | Self::RefuseForNow { replica: node }
+            | Self::AttachToSnapshot { replica: node }
+            | Self::ReceiveAcknowledgement { replica: node }
+            | Self::PrimaryNoticesLoss { replica: node }
+            | Self::PrimaryNoticesStale { replica: node }
+            | Self::Ask { replica: node }
+            | Self::ReceiveContinue { replica: node }
+            | Self::ReceiveFullResync { replica: node }
+            | Self::ReceiveError { replica: node }
+            | Self::ReceiveSnapshot { replica: node }
+            | Self::FailLoad { replica: node }
+            | Self::ReadHead { replica: node }
+            | Self::Apply { replica: node }
+            | Self::Acknowledge { replica: node }
+            | Self::ReplicaNoticesLoss { replica: node } => node,
+        }
+    }
+
+    /// Who brings the step about in a world it applies to.
+    pub fn actor(self, world: &World) -> Actor {
+        let node = self.node();
+        match (self.part(), self) {
+            (Part::Environment, _) => Actor::Environment,
+            (Part::Replica, _) => Actor::Node(node),
+            (
+                Part::Primary,
+                Self::Ping { .. }
+                | Self::StartSnapshot { .. }
+                | Self::FinishSnapshot { .. }
+                | Self::FailSnapshot { .. },
+            ) => Actor::Node(node),
+            (Part::Primary, Self::PrimaryNoticesStale { .. }) => {
+                let stale = world.link(node).stale;
+                Actor::Node(stale.map_or(node, |stale| stale.at))
+            }
+            (Part::Primary, _) => Actor::Node(world.parent(node).unwrap_or(node)),
         }
     }
 
     /// Whether the step belongs to a network and servers that have come to rest: no client writes, nothing
     /// breaks, nobody restarts, and what a cut left behind is still noticed and repaired.
     pub const fn is_calm(self) -> bool {
-        matches!(self.actor(), Actor::Node(_))
-            && !matches!(self, Self::Ping { .. } | Self::FailSnapshot { .. })
+        !matches!(self.part(), Part::Environment)
+            && !matches!(
+                self,
+                Self::Ping { .. } | Self::FailSnapshot { .. } | Self::FailLoad { .. }
+            )
     }
 
     /// The rule's name, as traces and reports print it.
@@ -339,6 +515,15 @@ impl Step {
             Self::Apply { .. } => "apply",
             Self::Acknowledge { .. } => "acknowledge",
             Self::ReplicaNoticesLoss { .. } => "replica-notices-loss",
+            Self::Promote { .. } => "promote",
+            Self::Follow { .. } => "follow",
+            Self::RestartAsPrimary { .. } => "restart-as-primary",
+            Self::RestartAsReplica { .. } => "restart-as-replica",
+            Self::ResizeBacklog { .. } => "resize-backlog",
+            Self::AnswerWithError { .. } => "answer-with-error",
+            Self::RefuseForNow { .. } => "refuse-for-now",
+            Self::ReceiveError { .. } => "receive-error",
+            Self::FailLoad { .. } => "fail-load",
         }
     }
 
@@ -370,6 +555,10 @@ impl Step {
                     Framing::Socket => "socket",
                 }
             }
+            Self::AnswerWithError { kind, .. } => match kind {
+                ErrorReply::Transient => "transient",
+                ErrorReply::Unexpected => "unexpected",
+            },
             Self::StrangerAsks { question, .. } => match question {
                 Question::BelowFirst => "below-first",
                 Question::First => "first",

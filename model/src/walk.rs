@@ -129,7 +129,7 @@ pub fn walk(search: &Search, limits: Limits, mut watch: impl FnMut(Progress) -> 
         edges: 0,
         violations: Vec::new(),
     };
-    let mut level = vec![(0, World::pair())];
+    let mut level = vec![(0, search.beginning())];
     walker.visited.insert(fingerprint(&level[0].1), 0);
     walker.came_from.push((0, 0));
     let mut depth = 0;

@@ -4,26 +4,29 @@
 //! on a real server. What is left out, with the reason:
 //!
 //! * The handshake before PSYNC: it decides nothing (`PROTOCOL §2.1`).
-//! * Promotion, demotion and chains: a node has a [`Role`] and a link to its parent, but in this version the
-//!   roles do not change. A replica's own ID and backlog, which only its sub-replicas would see, stay unset.
-//! * SELECT, MULTI, expiry: commands of two units stand for them all.
+//! * SELECT, MULTI, expiry: commands of two units stand for them all. So S11, and what a role change inside a
+//!   transaction does (`FLAWS B-08`), are out of reach.
 //! * A process that is down: restarting is one step; the others simply do not move meanwhile.
+//! * A primary that drops a replica because of its output limit: a cut that the primary notices first.
 //! * A link closed in an orderly way, whose last bytes are still read: reading them first and losing the
 //!   link after is the same to the reader, and the sender does not look into the pipe.
 
 use crate::decision::{Answer, IdNumber, Standing, Window};
 use crate::history::History;
+pub use crate::link::{
+    Connection, ErrorReply, Link, PrimaryPhase, ReplicaPhase, Reply, Request, Stream, Wire,
+};
 use crate::offset::{NextByte, ReplOffset};
 use crate::rulebook::Framings;
 use crate::token::{COMMAND_UNITS, Data, MAX_WRITES, Token, Tokens, WriteNumber};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// How many nodes a world has.
-pub const NODES: usize = 2;
+/// How many nodes a world has room for.
+pub const MAX_NODES: usize = 4;
 
 /// How many replication IDs a world can tell apart at one time, [`Id::ANONYMOUS`] not counted.
-pub const IDS: usize = 7;
+pub const IDS: usize = 12;
 
 /// An offset, counted in units of the model.
 pub type Offset = ReplOffset<i16>;
@@ -31,7 +34,7 @@ pub type Offset = ReplOffset<i16>;
 /// The number of a unit of the model.
 pub type Byte = NextByte<i16>;
 
-/// A node of the topology.
+/// A node of the topology, named after its part at the beginning; roles change.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum,
 )]
@@ -41,17 +44,23 @@ pub enum NodeId {
     Primary,
     /// The node that begins as its replica.
     Replica,
+    /// The third node: a replica of the primary, or of the replica.
+    Second,
+    /// The fourth node.
+    Third,
 }
 
 impl NodeId {
-    /// Every node, in the order of the arrays.
-    pub const ALL: [Self; NODES] = [Self::Primary, Self::Replica];
+    /// Every node there can be, in the order of the arrays.
+    pub const ALL: [Self; MAX_NODES] = [Self::Primary, Self::Replica, Self::Second, Self::Third];
 
-    /// The name a diagram uses.
+    /// What people call it, in sentences and diagrams.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Primary => "primary",
             Self::Replica => "replica",
+            Self::Second => "second replica",
+            Self::Third => "third replica",
         }
     }
 }
@@ -155,9 +164,9 @@ pub struct Node {
     pub role: Role,
     /// Its data set.
     pub data: Data,
-    /// The name of its history: `master_replid`, in era `psync` its run ID. Anonymous without a backlog.
+    /// The name of its history: `master_replid`, to 3.2 its run ID. Anonymous until somebody can know it.
     pub id: Id,
-    /// How much of that history it has produced: `master_repl_offset`.
+    /// How much of that history it has produced or, as a replica from 4.0 on, applied: `master_repl_offset`.
     pub offset: Offset,
     /// The former name of its history.
     pub secondary: Option<Secondary>,
@@ -171,110 +180,8 @@ pub struct Node {
     pub following: Option<Label>,
     /// On a replica, the command of which it has read the head but not the tail.
     pub half: Option<Token>,
-}
-
-/// How far a link's physical connection goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Wire {
-    /// There is no connection, and both ends know.
-    Absent,
-    /// Bytes pass.
-    Whole,
-    /// Bytes are lost; an end that has not noticed yet still believes in it.
-    Cut,
-}
-
-/// What a replica does about its primary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReplicaPhase {
-    /// Nothing: it will connect.
-    Idle,
-    /// It has sent PSYNC and waits for the reply.
-    Asked,
-    /// It waits for the snapshot.
-    Transferring,
-    /// It applies the stream.
-    Connected,
-    /// It applies the stream and never acknowledges; only a wrong server does that.
-    ConnectedMute,
-}
-
-/// What a primary does about one replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PrimaryPhase {
-    /// Nothing: it does not know of any.
-    None,
-    /// It has refused to continue, and the snapshot has not begun: `WAIT_BGSAVE_START`.
-    Waiting,
-    /// The snapshot is being made and the stream is queued: `WAIT_BGSAVE_END`.
-    Accumulating,
-    /// The snapshot was sent directly, and the stream waits for the first acknowledgement.
-    Held,
-    /// The stream is being sent: `ONLINE`.
-    Online,
-}
-
-/// A request on its way up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Request {
-    /// What is asked for: nothing in particular, or a byte of a history.
-    pub wanted: Option<(Id, Byte)>,
-}
-
-/// The first line of the answer, on its way down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reply {
-    /// `+CONTINUE`, with the current name of the history if the era sends it.
-    Continue(Option<Id>),
-    /// `+FULLRESYNC`, with the label of the snapshot that follows.
-    FullResync(Label),
-}
-
-/// Commands on their way down, in order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Stream {
-    /// The commands.
-    pub tokens: Tokens,
-    /// Whether of the first one only the tail is left.
-    pub starts_with_tail: bool,
-}
-
-/// An older connection of the same replica that the primary still believes in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Stale {
-    /// What the primary thinks of it.
-    pub phase: PrimaryPhase,
-    /// Where the part of the stream begins that is queued for it: later blocks stay.
-    pub unsent_from: Option<Offset>,
-}
-
-/// The link a replica keeps to its primary: a pipe each way, and what each end believes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Link {
-    /// The connection itself.
-    pub wire: Wire,
-    /// The replica's end.
-    pub replica: ReplicaPhase,
-    /// The primary's end.
-    pub primary: PrimaryPhase,
-    /// Up: the request.
-    pub request: Option<Request>,
-    /// Up: the newest acknowledgement.
-    pub acknowledgement: Option<Offset>,
-    /// Down, first: the reply.
-    pub reply: Option<Reply>,
-    /// Down, second: the snapshot.
-    pub payload: Option<Snapshot>,
-    /// Down, third: the stream. What the primary has queued and not yet sent is here too.
-    pub stream: Stream,
-    /// At the replica, during a transfer: the label that was announced.
-    pub announced: Option<Label>,
-    /// At the primary: the highest acknowledgement on this connection.
-    pub acknowledged: Option<Offset>,
-    /// At the primary: where the part of the stream begins that waits for the snapshot to be through.
-    pub unsent_from: Option<Offset>,
-    /// At the primary: an older connection.
-    pub stale: Option<Stale>,
+    /// The ID of the last `+FULLRESYNC` line it read; kept only where a fallback to SYNC uses it.
+    pub told: Id,
 }
 
 /// A question that somebody who was never a replica puts to a primary, to test the edges of its answer.
@@ -325,12 +232,14 @@ pub struct Stranger {
 }
 
 /// One state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct World {
+    /// How many nodes there are; the places behind them stay as they were made.
+    pub count: u8,
     /// The servers.
-    pub nodes: [Node; NODES],
+    pub nodes: [Node; MAX_NODES],
     /// For each node, its link to its primary; unused for a primary.
-    pub links: [Link; NODES],
+    pub links: [Link; MAX_NODES],
     /// What truly happened under each ID; the anonymous one has none.
     pub histories: [History; IDS],
     /// The stranger, if there.
@@ -352,15 +261,24 @@ impl Node {
             saved: None,
             following: None,
             half: None,
+            told: Id::ANONYMOUS,
         }
     }
 
-    /// The label of a primary's data.
+    /// The label of its data under its own name.
     pub const fn label(&self) -> Label {
         Label {
             id: self.id,
             offset: self.offset,
         }
+    }
+
+    /// The node without a history of its own: no name, no numbering, no backlog.
+    pub const fn forget_own_history(&mut self) {
+        self.id = Id::ANONYMOUS;
+        self.offset = ReplOffset(0);
+        self.secondary = None;
+        self.backlog = None;
     }
 
     /// What this node consults when it is asked to continue, with a backlog of `capacity` weighing commands.
@@ -379,84 +297,95 @@ impl Node {
     }
 }
 
-impl Link {
-    /// No link.
-    pub const ABSENT: Self = Self {
-        wire: Wire::Absent,
-        replica: ReplicaPhase::Idle,
-        primary: PrimaryPhase::None,
-        request: None,
-        acknowledgement: None,
-        reply: None,
-        payload: None,
-        stream: Stream {
-            tokens: Tokens::EMPTY,
-            starts_with_tail: false,
-        },
-        announced: None,
-        acknowledged: None,
-        unsent_from: None,
-        stale: None,
-    };
+/// How the nodes begin: who follows whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topology {
+    /// A primary and its replica.
+    #[default]
+    Pair,
+    /// A primary and two replicas of it.
+    Fan,
+    /// A primary, its replica, and a replica of that.
+    Chain,
+    /// A chain of four.
+    LongChain,
+}
 
-    /// Loses everything that is on its way, and whatever the primary has queued. What the primary knew of the
-    /// replica's progress is dead with the connection: nothing reads it again.
-    pub fn lose_everything(&mut self) {
-        self.acknowledged = None;
-        self.request = None;
-        self.acknowledgement = None;
-        self.reply = None;
-        self.payload = None;
-        self.stream = Stream::default();
-    }
-
-    /// The primary's end forgets the connection.
-    pub fn primary_forgets(&mut self) {
-        self.primary = PrimaryPhase::None;
-        self.unsent_from = None;
-        self.settle();
-    }
-
-    /// The replica's end forgets the connection.
-    pub fn replica_forgets(&mut self) {
-        self.replica = ReplicaPhase::Idle;
-        self.announced = None;
-        self.settle();
-    }
-
-    fn settle(&mut self) {
-        if self.replica == ReplicaPhase::Idle && self.primary == PrimaryPhase::None {
-            self.wire = Wire::Absent;
+impl Topology {
+    /// The parent of each node; `None` for a primary.
+    const fn parents(self) -> &'static [Option<NodeId>] {
+        match self {
+            Self::Pair => &[None, Some(NodeId::Primary)],
+            Self::Fan => &[None, Some(NodeId::Primary), Some(NodeId::Primary)],
+            Self::Chain => &[None, Some(NodeId::Primary), Some(NodeId::Replica)],
+            Self::LongChain => &[
+                None,
+                Some(NodeId::Primary),
+                Some(NodeId::Replica),
+                Some(NodeId::Second),
+            ],
         }
     }
 
-    /// Whether the replica applies the stream.
-    pub const fn is_connected(&self) -> bool {
-        matches!(
-            self.replica,
-            ReplicaPhase::Connected | ReplicaPhase::ConnectedMute
-        )
+    /// How many nodes it has.
+    pub const fn nodes(self) -> usize {
+        self.parents().len()
     }
 
-    /// Whether the primary believes in this connection or an older one.
-    pub const fn is_known_to_primary(&self) -> bool {
-        !matches!(self.primary, PrimaryPhase::None) || self.stale.is_some()
+    /// Fresh and empty servers, each configured to follow its parent.
+    pub fn beginning(self) -> World {
+        let mut world = World::of_primaries(self.nodes());
+        for (place, parent) in self.parents().iter().enumerate() {
+            if let Some(parent) = parent {
+                world.nodes[place].role = Role::ReplicaOf(*parent);
+            }
+        }
+        world
+    }
+}
+
+/// Only the nodes there are count.
+impl std::hash::Hash for World {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let Self {
+            count,
+            nodes,
+            links,
+            histories,
+            stranger,
+            broken,
+        } = self;
+        nodes[..usize::from(*count)].hash(state);
+        links[..usize::from(*count)].hash(state);
+        let named = histories
+            .iter()
+            .rposition(|history| *history != History::default());
+        histories[..named.map_or(0, |last| last + 1)].hash(state);
+        (stranger, broken).hash(state);
     }
 }
 
 impl World {
-    /// A fresh pair: two empty servers, the second configured to follow the first.
-    pub const fn pair() -> Self {
+    fn of_primaries(count: usize) -> Self {
         Self {
-            nodes: [
-                Node::new(Role::Primary),
-                Node::new(Role::ReplicaOf(NodeId::Primary)),
-            ],
-            links: [Link::ABSENT; NODES],
+            count: count as u8,
+            nodes: [Node::new(Role::Primary); MAX_NODES],
+            links: [Link::ABSENT; MAX_NODES],
             histories: [History::beginning(ReplOffset(0), Data::EMPTY); IDS],
             stranger: None,
             broken: 0,
         }
+    }
+
+    /// A fresh pair: two empty servers, the second configured to follow the first.
+    pub fn pair() -> Self {
+        Topology::Pair.beginning()
+    }
+
+    /// Every node there is, in the order of the arrays.
+    pub fn node_ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        NodeId::ALL.into_iter().take(usize::from(self.count))
     }
 
     /// A node.
@@ -489,9 +418,31 @@ impl World {
 
     /// The nodes that follow `parent`.
     pub fn replicas_of(&self, parent: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        NodeId::ALL
-            .into_iter()
+        self.node_ids()
             .filter(move |&node| self.parent(node) == Some(parent))
+    }
+
+    /// Every connection that `primary` believes in: whose it is, how far it has come, and from where on the
+    /// stream has yet to be sent to it.
+    pub fn connections_of(&self, primary: NodeId) -> impl Iterator<Item = Connection> + '_ {
+        self.node_ids().flat_map(move |replica| {
+            let link = self.link(replica);
+            let current = (self.parent(replica) == Some(primary)
+                && link.primary != PrimaryPhase::None)
+                .then_some(Connection {
+                    at: primary,
+                    phase: link.primary,
+                    unsent_from: link.unsent_from,
+                });
+            current
+                .into_iter()
+                .chain(link.stale.filter(|stale| stale.at == primary))
+        })
+    }
+
+    /// Whether a node answers requests: a primary always, a replica while it follows its own primary.
+    pub fn is_serving(&self, node: NodeId) -> bool {
+        self.is_primary(node) || self.link(node).is_connected()
     }
 
     /// Whether a node is a primary.

@@ -32,15 +32,15 @@ fn claims_are_proved_or_refuted_as_stated() {
         .unwrap();
     }
     expect![[r#"
-        offsets-count-bytes-sent         psync     proved on 9796 worlds
-        offsets-count-bytes-sent         psync2    proved on 40736 worlds
-        offsets-count-bytes-sent         psync2-v7 proved on 12398 worlds
+        offsets-count-bytes-sent         psync     proved on 1848 worlds
+        offsets-count-bytes-sent         psync2    proved on 1990 worlds
+        offsets-count-bytes-sent         psync2-v7 proved on 896 worlds
         equal-offsets-equal-data         psync     refuted 10
         equal-offsets-equal-data         psync2    refuted 10
         equal-offsets-equal-data         psync2-v7 refuted 10
         equal-labels-equal-data          psync     proved on 38214 worlds
         equal-labels-equal-data          psync2    proved on 75784 worlds
-        equal-labels-equal-data          psync2-v7 proved on 71342 worlds
+        equal-labels-equal-data          psync2-v7 proved on 68834 worlds
         different-offsets-different-data psync     refuted 7
         different-offsets-different-data psync2    refuted 7
         different-offsets-different-data psync2-v7 refuted 7
@@ -49,20 +49,20 @@ fn claims_are_proved_or_refuted_as_stated() {
         partial-iff-id-and-window        psync2-v7 refuted 7
         partial-iff-known-id-and-window  psync     proved on 38214 worlds
         partial-iff-known-id-and-window  psync2    proved on 75784 worlds
-        partial-iff-known-id-and-window  psync2-v7 proved on 71342 worlds
+        partial-iff-known-id-and-window  psync2-v7 proved on 68834 worlds
         every-reconnection-is-full       sync      proved on 4306 worlds
         every-reconnection-is-full       psync     refuted 10
         every-reconnection-is-full       psync2    refuted 9
         every-reconnection-is-full       psync2-v7 refuted 9
         full-copy-is-the-announced-data  psync     proved on 38214 worlds
         full-copy-is-the-announced-data  psync2    proved on 75784 worlds
-        full-copy-is-the-announced-data  psync2-v7 proved on 71342 worlds
+        full-copy-is-the-announced-data  psync2-v7 proved on 68834 worlds
         larger-backlog-never-hurts       psync     proved on 38214 worlds
         larger-backlog-never-hurts       psync2    proved on 75784 worlds
-        larger-backlog-never-hurts       psync2-v7 proved on 71342 worlds
+        larger-backlog-never-hurts       psync2-v7 proved on 68834 worlds
         backlog-covers-what-is-missing   psync     proved on 38214 worlds
         backlog-covers-what-is-missing   psync2    proved on 75784 worlds
-        backlog-covers-what-is-missing   psync2-v7 proved on 71342 worlds
+        backlog-covers-what-is-missing   psync2-v7 proved on 68834 worlds
         one-command-less-suffices        psync     refuted 13
         one-command-less-suffices        psync2    refuted 13
         one-command-less-suffices        psync2-v7 refuted 13

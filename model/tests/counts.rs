@@ -59,6 +59,9 @@ fn pin(scopes: &[(&str, &[Era])], engines: bool, expected: &Expect) {
 fn three_engines_count_the_same_states_and_edges() {
     let scopes: &[(&str, &[Era])] = &[
         ("smoke", &Era::ALL),
+        ("errors", &Era::ALL),
+        ("chain", &Era::ALL),
+        ("failover", &[Era::Sync]),
         ("restarts", &Era::ALL),
         ("replay", &[Era::Sync, Era::Psync]),
         ("pings", &[Era::Sync, Era::Psync]),
@@ -67,18 +70,27 @@ fn three_engines_count_the_same_states_and_edges() {
         scopes,
         true,
         &expect![[r#"
-            smoke     sync      1004      3144  32
-            smoke     psync      9796     32853  39
-            smoke     psync2     40736    142652  42
-            smoke     psync2-v7     12398     40598  35
+            smoke     sync       194       584  22
+            smoke     psync      1848      6040  28
+            smoke     psync2      1990      6828  28
+            smoke     psync2-v7       896      2832  20
+            errors    sync       218       690  22
+            errors    psync      1362      4911  27
+            errors    psync2      1362      4911  27
+            errors    psync2-v7       727      2151  21
+            chain     sync      8670     41256  42
+            chain     psync     72852    337486  60
+            chain     psync2     15781     68832  53
+            chain     psync2-v7      9108     38508  37
+            failover  sync     17415    100980  29
             restarts  sync      1480      7308  31
             restarts  psync     38214    197463  46
             restarts  psync2     75784    405116  47
-            restarts  psync2-v7     71342    346134  53
+            restarts  psync2-v7     68834    333976  51
             replay    sync      4306     25106  34
             replay    psync     83028    490291  48
-            pings     sync      4136     13900  33
-            pings     psync     81894    298523  41
+            pings     sync       776      2510  23
+            pings     psync     14844     52454  31
         "#]],
     );
 }
@@ -91,12 +103,12 @@ fn larger_scopes_are_counted_by_the_walk_alone() {
         false,
         &expect![[r#"
             replay    psync2    238460   1399010  49
-            replay    psync2-v7    283604   1624800  57
+            replay    psync2-v7    270784   1551412  54
         "#]],
     );
 }
 
 #[test]
 fn the_size_of_a_world_is_what_the_memory_estimates_assume() {
-    expect!["376"].assert_eq(&size_of::<psync_model::world::World>().to_string());
+    expect!["712"].assert_eq(&size_of::<psync_model::world::World>().to_string());
 }

@@ -9,12 +9,24 @@ use psync_model::property::Property;
 use psync_model::rulebook::{Era, Rulebook};
 use psync_model::scope::{self, Scope};
 use psync_model::search::Search;
-use psync_model::walk::{End, Limits, walk};
+use psync_model::walk::{Limits, walk};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The scopes a fault is looked for in, smallest first.
-const LADDER: [&str; 3] = ["smoke", "restarts", "replay"];
+const LADDER: [&str; 7] = [
+    "smoke",
+    "errors",
+    "restarts",
+    "chain",
+    "replay",
+    "failover",
+    "role-restarts",
+];
+
+/// How many worlds of a scope are visited, the nearest first: all of the smaller ones. Among the roles that
+/// change, and among plain worlds, there are more, and what is not found near is looked for in the next scope.
+const MAX_NEAREST: usize = 100_000;
 
 /// Where an outsider looks before giving up, beside the scope in which the fault is caught: the largest is
 /// left out to keep the test short.
@@ -39,8 +51,11 @@ fn shortest(book: Rulebook, scope: Scope, properties: &[Property]) -> Option<(us
         };
     }
     let search = Search::new(book, scope).watching(properties.iter().copied());
-    let walk = walk(&search, Limits::PROVE, |_| true);
-    assert!(matches!(walk.end, End::Complete | End::Violated));
+    let limits = Limits {
+        max_states: MAX_NEAREST,
+        ..Limits::PROVE
+    };
+    let walk = walk(&search, limits, |_| true);
     let violation = walk.violations.first()?;
     Some((violation.steps.len(), violation.broken))
 }
@@ -130,7 +145,9 @@ fn every_fault_is_caught_by_the_property_it_names() {
         replication-id-not-checked           psync      S16        smoke       6    6
         replication-id-not-checked           psync2     S16        smoke       6    6
         replication-id-not-checked           psync2-v7  S16        smoke       6    6
+        secondary-limit-one-short            psync2     L2         failover    6    6
         secondary-limit-one-short            psync2-v7  L2         restarts    7    7
+        secondary-limit-ignored              psync2     S16        failover    7    7
         secondary-limit-ignored              psync2-v7  S16        restarts    8    8
         label-at-request                     psync      S4         smoke       4    4
         label-at-request                     psync2     S4         smoke       4    4
@@ -179,16 +196,36 @@ fn every_fault_is_caught_by_the_property_it_names() {
         data-discarded-before-snapshot       psync2-v7  S1 S14     smoke      15   15
         restart-label-too-new                psync2     S1         smoke       4    -
         restart-label-too-new                psync2-v7  S1         smoke       4    7
-        continue-id-not-adopted              psync2-v7  S1         restarts   13    -
+        continue-id-not-adopted              psync2     S13        failover   11   15
+        continue-id-not-adopted              psync2-v7  S13        restarts   11    -
         offset-reset-on-continue             psync      S15        smoke      12   16
-        offset-reset-on-continue             psync2     S1 S15     smoke      12   18
-        offset-reset-on-continue             psync2-v7  S1 S15     smoke      12   18
+        offset-reset-on-continue             psync2     S1 S5 S7 S15 smoke      12   18
+        offset-reset-on-continue             psync2-v7  S1 S5 S7 S15 smoke      12   18
         cached-primary-lost                  psync      L2         smoke       8    8
         cached-primary-lost                  psync2     L2         smoke       8    8
         cached-primary-lost                  psync2-v7  L2         smoke       8    8
         no-acknowledgement-after-continue    psync      L1         smoke      12   12
         no-acknowledgement-after-continue    psync2     L1         smoke      12   12
         no-acknowledgement-after-continue    psync2-v7  L1         smoke      12   12
+        same-id-after-promotion              psync2     S1 S2 S5 S8 failover    9    9
+        same-id-after-promotion              psync2-v7  S1 S2 S5 S8 failover    9    9
+        former-id-forgotten-at-promotion     psync2     L2         failover    4    4
+        former-id-forgotten-at-promotion     psync2-v7  L2         failover    4    4
+        promotion-frees-backlog              psync2     L2         failover    4    4
+        promotion-frees-backlog              psync2-v7  L2         failover    4    4
+        demotion-loses-offset                psync2     S1 S5 S15  failover    3    7
+        demotion-loses-offset                psync2-v7  S1 S5 S15  failover    3    4
+        full-load-keeps-replicas             psync2     S5         chain      17   21
+        full-load-keeps-replicas             psync2-v7  S5         chain      17   21
+        no-backlog-after-continue            psync2     S13        role-restarts  13    -
+        no-backlog-after-continue            psync2-v7  S13        role-restarts  13    -
+        label-lost-on-passing-error          psync2     L2         errors     12   12
+        label-lost-on-passing-error          psync2-v7  L2         errors     12   12
+        acknowledges-unapplied               psync2     S12        smoke      10    -
+        acknowledges-unapplied               psync2-v7  S12        smoke      10    -
+        sync-fallback-keeps-id               psync      S1 S7      errors     15   20
+        sync-fallback-keeps-id               psync2     S1 S5 S7 S9 errors     13   20
+        sync-fallback-keeps-id               psync2-v7  S1 S5 S7 S9 errors     13   20
     "#]]
     .assert_eq(&table);
 }
@@ -205,6 +242,8 @@ const TEETH: &[(Property, &str, &str)] = &[
     (Property::S8, "primary-adopts-saved-id", "restarts"),
     (Property::S9, "half-command-counted", "smoke"),
     (Property::S10, "uncounted-byte-in-stream", "smoke"),
+    (Property::S12, "acknowledges-unapplied", "smoke"),
+    (Property::S13, "full-load-keeps-replicas", "chain"),
     (Property::S14, "data-discarded-before-snapshot", "smoke"),
     (Property::S15, "offset-reset-on-continue", "smoke"),
     (Property::S16, "replication-id-not-checked", "smoke"),
@@ -236,6 +275,8 @@ fn every_property_is_broken_by_some_fault() {
         S8 primary-adopts-saved-id Some(7)
         S9 half-command-counted Some(8)
         S10 uncounted-byte-in-stream Some(5)
+        S12 acknowledges-unapplied Some(10)
+        S13 full-load-keeps-replicas Some(19)
         S14 data-discarded-before-snapshot Some(15)
         S15 offset-reset-on-continue Some(12)
         S16 replication-id-not-checked Some(6)

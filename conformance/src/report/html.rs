@@ -234,7 +234,7 @@ fn mismatch(word: &str, mismatch: &Mismatch) -> Markup {
 fn way(plan: &Case, failure: &Failure) -> Markup {
     let agreed = plan.steps.get(..failure.at).unwrap_or(&plan.steps);
     let drawn = plan.setting().ok().and_then(|setting| {
-        let story = moments(agreed, &setting).ok()?;
+        let story = moments(agreed, &setting, plan.header.scope.topology).ok()?;
         Some(diagram::svg(&story, &setting))
     });
     html! {

@@ -92,7 +92,7 @@ fn matched(case: &Case, failure: &Failure) -> String {
 /// What happens in the first steps of a case, a sentence a step.
 pub fn sentences(case: &Case, steps: &[psync_model::step::Step]) -> Vec<String> {
     let told = case.setting().ok().and_then(|setting| {
-        let moments = moments(steps, &setting).ok()?;
+        let moments = moments(steps, &setting, case.header.scope.topology).ok()?;
         let sentences = moments.iter().map(|moment| moment.sentence(&setting));
         Some(sentences.collect())
     });

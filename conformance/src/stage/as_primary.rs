@@ -240,7 +240,9 @@ impl AsPrimary {
                 id: name(label.id),
                 offset: binding.label_byte(label).unwrap_or_default(),
             },
-            None => return Err(Trouble::Parted("there is no reply to send".to_string())),
+            Some(Reply::Error(_)) | None => {
+                return Err(Trouble::Parted("there is no reply to send".to_string()));
+            }
         };
         self.played
             .answer(self.link()?, &answer)

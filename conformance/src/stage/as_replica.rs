@@ -133,6 +133,17 @@ impl AsReplica {
             | Step::Ping { .. } => self.await_hidden(step),
             Step::ReceiveAcknowledgement { .. } => self.take_as_done(step),
             Step::StrangerLeaves { .. } | Step::Save { .. } => self.drive(step),
+            Step::Promote { .. }
+            | Step::Follow { .. }
+            | Step::RestartAsPrimary { .. }
+            | Step::RestartAsReplica { .. }
+            | Step::ResizeBacklog { .. }
+            | Step::AnswerWithError { .. }
+            | Step::RefuseForNow { .. }
+            | Step::ReceiveError { .. }
+            | Step::FailLoad { .. } => Err(Trouble::Parted(format!(
+                "{step} does not belong to a pair whose roles do not change"
+            ))),
         }
     }
 

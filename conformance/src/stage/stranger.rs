@@ -1,7 +1,7 @@
 //! The stranger: somebody who was never a replica asks the subject to continue, at the edges of what it may
 //! grant, and goes. While it waits for an answer the subject holds it back from a snapshot.
 use psync_model::decision::Answer as Decided;
-use psync_model::rules::environment::wanted_by_stranger;
+use psync_model::rules::stranger::wanted_by_stranger;
 use psync_model::step::Step;
 use psync_model::world::{Id, NodeId, Question, World};
 

@@ -10,7 +10,7 @@ use psync_model::fault::Fault;
 use psync_model::liveness::{Ending, Stuck};
 use psync_model::property::Property;
 use psync_model::rulebook::Era;
-use psync_model::scope::NamedScope;
+use psync_model::scope::{self, NamedScope};
 use psync_model::search::Search;
 use psync_model::walk::{End, Violation};
 use std::num::NonZeroUsize;
@@ -23,6 +23,7 @@ Examples:
   psync-model check --era psync --scope wide       one era, everything a pair can do
   psync-model check --fault attach-loses-pending   the shortest way to the harm a flaw does
   psync-model check --engine stateright            the other engine's opinion on the same counts
+  psync-model check --era psync2-v7 --as-shipped   the flaws that real servers of an era still have: fails
 
 A scope bounds how far things may drift apart, never how often they happen: `--scope ?` lists them.";
 
@@ -33,9 +34,12 @@ pub(crate) struct Args {
     /// The generation of the protocol; may be given several times
     #[arg(long, value_enum)]
     era: Vec<Era>,
-    /// How far the check goes
-    #[arg(long, value_parser = scope_named, default_value = "replay")]
-    scope: &'static NamedScope,
+    /// How far the check goes: `replay` unless told otherwise, and `errors` with --as-shipped
+    #[arg(long, value_parser = scope_named)]
+    scope: Option<&'static NamedScope>,
+    /// Check the era with the flaws that its servers still have, until somebody outside could see one
+    #[arg(long, conflicts_with = "fault")]
+    as_shipped: bool,
     /// A flaw to put into the specification; `psync-model faults` lists them
     #[arg(long, value_parser = fault_named)]
     fault: Option<&'static Fault>,
@@ -56,12 +60,29 @@ impl Args {
         }
     }
 
+    fn scope(&self) -> &'static NamedScope {
+        let usual = if self.as_shipped { "errors" } else { "replay" };
+        self.scope
+            .unwrap_or_else(|| scope::named(usual).expect("the usual scopes exist"))
+    }
+
+    fn search(&self, era: Era) -> anyhow::Result<Search> {
+        let book = rulebook(era, self.fault)?;
+        if !self.as_shipped {
+            return Ok(Search::new(book, self.scope().scope));
+        }
+        let visible = Property::ALL.into_iter();
+        let visible = visible.filter(|property| property.is_visible_outside());
+        Ok(Search::new(book.as_shipped(), self.scope().scope).watching(visible))
+    }
+
     fn job(&self, era: Era) -> anyhow::Result<Job> {
         Ok(Job {
             era,
-            scope: self.scope,
+            scope: self.scope(),
             fault: self.fault,
-            search: Search::new(rulebook(era, self.fault)?, self.scope.scope),
+            as_shipped: self.as_shipped,
+            search: self.search(era)?,
             max_states: self.max_states.map(usize::from),
         })
     }
@@ -81,7 +102,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     if matrix.len() > 1 {
         print_matrix(&matrix);
     }
-    println!("{}", summary(worst, &matrix, args.scope));
+    println!("{}", summary(worst, &matrix, args.scope()));
     Ok(worst)
 }
 
@@ -143,7 +164,7 @@ fn print(job: &Job, found: &Findings, alone: bool) -> anyhow::Result<()> {
 fn print_violation(job: &Job, violation: &Violation) -> anyhow::Result<()> {
     let steps = violation.steps.len();
     println!("  The shortest counterexample has {steps} steps:\n");
-    counterexample::print(&violation.steps, &job.search.setting)?;
+    counterexample::print(&job.search, &violation.steps)?;
     for property in Property::in_bits(violation.broken) {
         print_broken(property);
     }
@@ -154,7 +175,7 @@ fn print_violation(job: &Job, violation: &Violation) -> anyhow::Result<()> {
 fn print_stuck(job: &Job, stuck: &Stuck) -> anyhow::Result<()> {
     let steps = stuck.steps.len();
     println!("  After these {steps} steps the world is calm, and yet the replica never arrives:\n");
-    counterexample::print(&stuck.steps, &job.search.setting)?;
+    counterexample::print(&job.search, &stuck.steps)?;
     match &stuck.ending {
         Ending::Terminal | Ending::ScopeEnds => println!("  then: nothing can happen any more"),
         Ending::Cycle { steps, worlds } => {
@@ -181,6 +202,16 @@ fn print_source(job: &Job) {
             "  because of: {}, {} ({})\n",
             fault.name, fault.sentence, fault.source
         ),
+        None if job.as_shipped => {
+            println!(
+                "  because of a flaw that servers of era {} still have:",
+                job.era
+            );
+            for flaw in job.era.shipped_flaws() {
+                println!("  {flaw}");
+            }
+            println!();
+        }
         None => println!("  because of: the specification of this era, as it stands\n"),
     }
 }

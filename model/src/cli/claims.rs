@@ -5,6 +5,7 @@ use super::{Outcome, counterexample};
 use psync_model::claims::{self, CLAIMS, Claim, ClaimResult, Verdict};
 use psync_model::rulebook::Era;
 use psync_model::scope;
+use psync_model::search::Search;
 
 /// Which claims.
 #[derive(Debug, clap::Args)]
@@ -93,5 +94,6 @@ fn print_example(claim: &Claim, results: &[ClaimResult]) -> anyhow::Result<()> {
         return Ok(());
     };
     println!("    the shortest counterexample, era {}:", result.era);
-    counterexample::print_steps(&result.steps, &scope.scope.setting(result.era.rulebook()))
+    let search = Search::new(result.era.rulebook(), scope.scope);
+    counterexample::print_steps(&search, &result.steps)
 }

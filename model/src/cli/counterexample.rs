@@ -2,12 +2,13 @@
 
 use psync_model::diagram;
 use psync_model::narrate::{fields, moments};
-use psync_model::rules::Setting;
+use psync_model::search::Search;
 use psync_model::step::Step;
 
 /// Prints a plan as numbered steps with what changed, and as a diagram.
-pub(crate) fn print(steps: &[Step], setting: &Setting) -> anyhow::Result<()> {
-    let story = moments(steps, setting)?;
+pub(crate) fn print(search: &Search, steps: &[Step]) -> anyhow::Result<()> {
+    let setting = &search.setting;
+    let story = moments(steps, setting, search.scope.topology)?;
     for (index, moment) in story.iter().enumerate() {
         println!(
             "  {:>2}. {}.   [{}]",
@@ -26,8 +27,10 @@ pub(crate) fn print(steps: &[Step], setting: &Setting) -> anyhow::Result<()> {
 }
 
 /// Prints a plan as numbered steps only.
-pub(crate) fn print_steps(steps: &[Step], setting: &Setting) -> anyhow::Result<()> {
-    for (index, moment) in moments(steps, setting)?.iter().enumerate() {
+pub(crate) fn print_steps(search: &Search, steps: &[Step]) -> anyhow::Result<()> {
+    let setting = &search.setting;
+    let story = moments(steps, setting, search.scope.topology)?;
+    for (index, moment) in story.iter().enumerate() {
         println!("      {:>2}. {}", index + 1, moment.sentence(setting));
     }
     Ok(())

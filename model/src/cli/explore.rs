@@ -11,7 +11,7 @@ use psync_model::property::{Edge, Property};
 use psync_model::rulebook::Era;
 use psync_model::scope::NamedScope;
 use psync_model::search::Search;
-use psync_model::step::{Actor, Step};
+use psync_model::step::{Part, Step};
 use psync_model::world::World;
 use psync_model::{checker, diagram, fault::Fault};
 use stateright::{Model, Path, Property as Claim};
@@ -77,7 +77,7 @@ impl Model for Explorer {
     type Action = Step;
 
     fn init_states(&self) -> Vec<World> {
-        vec![World::pair()]
+        vec![self.0.beginning()]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Step>) {
@@ -94,11 +94,12 @@ impl Model for Explorer {
     }
 
     fn format_action(&self, step: &Step) -> String {
-        let actor = match step.actor() {
-            Actor::Node(node) => node.name(),
-            Actor::Environment => "environment",
-        };
-        format!("{actor}: {step}")
+        let node = step.node().name();
+        match step.part() {
+            Part::Environment => format!("environment, at the {node}: {step}"),
+            Part::Primary => format!("for the {node}: {step}"),
+            Part::Replica => format!("{node}: {step}"),
+        }
     }
 
     fn format_step(&self, before: &World, step: Step) -> Option<String> {
@@ -116,7 +117,8 @@ impl Model for Explorer {
             .into_iter()
             .filter_map(|(_, step)| step)
             .collect();
-        let story = moments(&steps, &self.0.setting).ok()?;
+        let topology = self.0.scope.topology;
+        let story = moments(&steps, &self.0.setting, topology).ok()?;
         Some(diagram::svg(&story, &self.0.setting))
     }
 }

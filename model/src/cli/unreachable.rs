@@ -8,7 +8,7 @@ use psync_model::decision::{Refusal, Via};
 use psync_model::rulebook::{Era, Identity};
 use psync_model::scope::{NEVER, Scope};
 use psync_model::step::Step;
-use psync_model::world::Question;
+use psync_model::world::{Question, Topology};
 
 /// Why this step never fires, if that is known.
 pub(crate) fn reason(step: Step, era: Era, scope: &Scope) -> Option<&'static str> {
@@ -23,33 +23,51 @@ pub(crate) fn reason(step: Step, era: Era, scope: &Scope) -> Option<&'static str
 /// What this scope leaves out that the step would need.
 fn left_out(step: Step, era: Era, scope: &Scope) -> Option<&'static str> {
     let run_ids = era.rulebook().identity == Identity::RunId;
+    let alone = scope.topology == Topology::Pair && !scope.roles;
     match step {
-        Step::AttachToSnapshot { .. } | Step::PrimaryNoticesStale { .. } if !scope.stale => {
-            Some("this scope has no older connection beside the newer one")
+        Step::AttachToSnapshot { .. } | Step::PrimaryNoticesStale { .. }
+            if !scope.stale && scope.topology != Topology::Fan =>
+        {
+            Some("this scope has no second connection to one primary")
         }
-        Step::DeclinePartial {
-            refusal: Refusal::UnknownId,
+        Step::RefuseForNow { .. } if alone => Some("this scope has no replica of a replica"),
+        Step::ReceiveError { .. } if alone && !scope.errors => Some("this scope has no errors"),
+        Step::ReceiveAcknowledgement { .. } if !scope.acknowledgements => {
+            Some("this scope has no acknowledgements")
+        }
+        Step::DeclinePartial { refusal, .. } => match refusal {
+            Refusal::UnknownId if run_ids && !scope.restarts => {
+                Some("a run ID changes at a restart, and this scope has none")
+            }
+            Refusal::TooNew if !scope.roles => Some(
+                "a replica never asks for what was not produced under the name it has, as long as roles stay",
+            ),
+            Refusal::BeyondSecondary => without_secondary(era, scope),
+            _ => None,
+        },
+        Step::AcceptPartial {
+            via: Via::Secondary,
             ..
-        } if run_ids && !scope.restarts => {
-            Some("a run ID changes at a restart, and this scope has none")
         }
-        _ if needs_secondary(step) && !scope.restarts => {
-            Some("a secondary ID comes with a restart, and this scope has none")
+        | Step::StrangerAsks {
+            question: Question::SecondaryLimit | Question::SecondaryBeyond,
+            ..
+        } => without_secondary(era, scope),
+        Step::StrangerAsks {
+            question: Question::SecondaryFirst,
+            ..
+        } if !scope.roles => {
+            Some("only the backlog of a promoted replica reaches back before the limit")
         }
         _ => None,
     }
 }
 
-const fn needs_secondary(step: Step) -> bool {
-    match step {
-        Step::AcceptPartial { via, .. } => matches!(via, Via::Secondary),
-        Step::DeclinePartial { refusal, .. } => matches!(refusal, Refusal::BeyondSecondary),
-        Step::StrangerAsks { question, .. } => matches!(
-            question,
-            Question::SecondaryLimit | Question::SecondaryBeyond
-        ),
-        _ => false,
-    }
+fn without_secondary(era: Era, scope: &Scope) -> Option<&'static str> {
+    let restarts = scope.restarts && era == Era::Psync2V7;
+    (!scope.roles && !restarts).then_some(
+        "a secondary ID comes with a promotion or, from 7.0 on, a restart, and this scope has none",
+    )
 }
 
 #[cfg(test)]

@@ -3,16 +3,16 @@
 //! It brings its own background and colours for light and dark, so that it can be read on any page. Units are
 //! pixels.
 
-use super::{Fate, Message, Row, drawn, side_of};
+use super::{Fate, Message, Place, Row, drawn};
 use crate::narrate::Moment;
 use crate::rules::Setting;
 use crate::world::NodeId;
 use std::fmt::Write;
 
-const PRIMARY_X: usize = 270;
-const REPLICA_X: usize = 610;
-const SIDE_X: usize = 665;
-const WIDTH: usize = 930;
+const FIRST_X: usize = 270;
+const SPAN: usize = 340;
+const NARROW_SPAN: usize = 280;
+const SIDE_WIDTH: usize = 320;
 const TOP: usize = 48;
 const ROW_HEIGHT: usize = 36;
 
@@ -26,65 +26,99 @@ const STYLE: &str = "\
 .ps-down{stroke:#79b8ff;fill:#79b8ff}.ps-up{stroke:#e3b341;fill:#e3b341}.ps-lost{stroke:#ff7b72;fill:#ff7b72}\
 .ps-halo{stroke:#16181d}}";
 
+/// Where the lifelines stand.
+#[derive(Clone, Copy)]
+struct Columns {
+    nodes: usize,
+}
+
+impl Columns {
+    const fn at(self, node: NodeId) -> usize {
+        let span = if self.nodes > 2 { NARROW_SPAN } else { SPAN };
+        FIRST_X + node as usize * span
+    }
+
+    fn all(self) -> impl Iterator<Item = (NodeId, usize)> {
+        let nodes = NodeId::ALL.into_iter().take(self.nodes);
+        nodes.map(move |node| (node, self.at(node)))
+    }
+
+    fn side(self) -> usize {
+        self.all().last().map_or(FIRST_X, |(_, x)| x) + 55
+    }
+
+    fn width(self) -> usize {
+        self.side() + SIDE_WIDTH
+    }
+}
+
 /// Draws a story as SVG.
 pub fn svg(story: &[Moment], setting: &Setting) -> String {
     let (rows, messages) = drawn(story, setting);
-    let height = TOP + ROW_HEIGHT * (rows.len() + 1);
+    let columns = Columns {
+        nodes: rows.first().map_or(2, |row| row.side.labels.len()),
+    };
+    let (width, height) = (columns.width(), TOP + ROW_HEIGHT * (rows.len() + 1));
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-         width=\"{WIDTH}\" height=\"{height}\" role=\"img\"><style>{STYLE}</style>\
-         <rect class=\"ps-back\" width=\"{WIDTH}\" height=\"{height}\" rx=\"6\"/>"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+         width=\"{width}\" height=\"{height}\" role=\"img\"><style>{STYLE}</style>\
+         <rect class=\"ps-back\" width=\"{width}\" height=\"{height}\" rx=\"6\"/>"
     );
-    draw_lifelines(&mut out, height);
+    draw_lifelines(&mut out, columns, height);
     for arrow in arrows(&messages) {
-        draw_arrow(&mut out, &arrow, rows.len());
+        draw_arrow(&mut out, columns, &arrow, rows.len());
     }
     for (number, row) in rows.iter().enumerate() {
-        draw_row(&mut out, number, row);
+        draw_row(&mut out, columns, number, row);
     }
     out.push_str("</svg>");
     out
 }
 
-fn draw_lifelines(out: &mut String, height: usize) {
-    for (x, name) in [(PRIMARY_X, "primary"), (REPLICA_X, "replica")] {
-        words(out, x, 20, "middle", "ps-text", name);
+fn draw_lifelines(out: &mut String, columns: Columns, height: usize) {
+    let mut names = Vec::new();
+    for (node, x) in columns.all() {
+        names.push(node.name());
+        words(out, x, 20, "middle", "ps-text", node.name());
         let _ = write!(
             out,
             "<line class=\"ps-life\" x1=\"{x}\" y1=\"28\" x2=\"{x}\" y2=\"{}\"/>",
             height - 8
         );
     }
-    words(
-        out,
-        SIDE_X,
-        20,
-        "start",
-        "ps-text ps-dim",
-        "primary · replica · backlog",
-    );
+    let heading = format!("{} · backlog", names.join(" · "));
+    words(out, columns.side(), 20, "start", "ps-text ps-dim", &heading);
 }
 
-fn draw_row(out: &mut String, number: usize, row: &Row) {
+fn draw_row(out: &mut String, columns: Columns, number: usize, row: &Row) {
     let y = y_of(number);
     let label = format!("{}  {}", number + 1, row.step);
     words(out, 10, y + 4, "start", "ps-text", &label);
-    let side = &row.side;
-    let side = format!("{} · {} · {}", side.primary, side.replica, side.window);
-    words(out, SIDE_X, y + 4, "start", "ps-text ps-dim", &side);
+    let side = format!("{} · {}", row.side.labels.join(" · "), row.side.windows);
+    words(out, columns.side(), y + 4, "start", "ps-text ps-dim", &side);
     let Some(note) = &row.note else {
         return;
     };
     let class = "ps-text ps-dim ps-halo";
-    match side_of(row.step) {
-        Some(NodeId::Primary) => words(out, PRIMARY_X + 10, y + 4, "start", class, note),
-        Some(NodeId::Replica) => words(out, REPLICA_X - 10, y + 4, "end", class, note),
-        None => {
+    match row.place {
+        Place::At(NodeId::Primary) => {
+            words(
+                out,
+                columns.at(NodeId::Primary) + 10,
+                y + 4,
+                "start",
+                class,
+                note,
+            );
+        }
+        Place::At(other) => words(out, columns.at(other) - 10, y + 4, "end", class, note),
+        Place::Between(one, other) => {
+            let (left, right) = (columns.at(one.min(other)), columns.at(one.max(other)));
             let _ = write!(
                 out,
-                "<line class=\"ps-cut\" x1=\"{PRIMARY_X}\" y1=\"{y}\" x2=\"{REPLICA_X}\" y2=\"{y}\"/>"
+                "<line class=\"ps-cut\" x1=\"{left}\" y1=\"{y}\" x2=\"{right}\" y2=\"{y}\"/>"
             );
-            words(out, REPLICA_X - 10, y + 4, "end", class, note);
+            words(out, right - 10, y + 4, "end", class, note);
         }
     }
 }
@@ -93,6 +127,7 @@ fn draw_row(out: &mut String, number: usize, row: &Row) {
 struct Arrow {
     words: String,
     from: NodeId,
+    to: NodeId,
     sent: usize,
     fate: Fate,
 }
@@ -102,13 +137,15 @@ fn arrows(messages: &[Message]) -> Vec<Arrow> {
     let mut arrows: Vec<Arrow> = Vec::new();
     for message in messages {
         let same = arrows.iter_mut().find(|arrow| {
-            (arrow.sent, arrow.from, arrow.fate) == (message.sent, message.from, message.fate)
+            (arrow.sent, arrow.from, arrow.to, arrow.fate)
+                == (message.sent, message.from, message.to, message.fate)
         });
         match same {
             Some(arrow) => arrow.words = format!("{}, {}", arrow.words, message.words),
             None => arrows.push(Arrow {
                 words: message.words.clone(),
                 from: message.from,
+                to: message.to,
                 sent: message.sent,
                 fate: message.fate,
             }),
@@ -118,18 +155,16 @@ fn arrows(messages: &[Message]) -> Vec<Arrow> {
 }
 
 /// A line from where it was sent to where it ended, its words beside it, nearer to the end.
-fn draw_arrow(out: &mut String, arrow: &Arrow, rows: usize) {
-    let (from_x, to_x) = match arrow.from {
-        NodeId::Primary => (PRIMARY_X, REPLICA_X),
-        NodeId::Replica => (REPLICA_X, PRIMARY_X),
-    };
+fn draw_arrow(out: &mut String, columns: Columns, arrow: &Arrow, rows: usize) {
+    let (from_x, to_x) = (columns.at(arrow.from), columns.at(arrow.to));
     let middle = usize::midpoint(from_x, to_x);
-    let (class, end_x, end_row, sign) = match (arrow.fate, arrow.from) {
-        (Fate::Received(row), NodeId::Primary) => ("ps-down", to_x, row, ""),
-        (Fate::Received(row), NodeId::Replica) => ("ps-up", to_x, row, ""),
-        (Fate::Lost(row), _) => ("ps-lost", middle, row, "✗ "),
-        (Fate::Overtaken, _) => ("ps-rest", middle, arrow.sent + 1, "overtaken: "),
-        (Fate::OnItsWay, _) => ("ps-rest", middle, rows, "on its way: "),
+    let rightwards = from_x < to_x;
+    let (class, end_x, end_row, sign) = match arrow.fate {
+        Fate::Received(row) if rightwards => ("ps-down", to_x, row, ""),
+        Fate::Received(row) => ("ps-up", to_x, row, ""),
+        Fate::Lost(row) => ("ps-lost", middle, row, "✗ "),
+        Fate::Overtaken => ("ps-rest", middle, arrow.sent + 1, "overtaken: "),
+        Fate::OnItsWay => ("ps-rest", middle, rows, "on its way: "),
     };
     let (from_y, to_y) = (y_of(arrow.sent), y_of(end_row));
     let _ = write!(
@@ -138,7 +173,7 @@ fn draw_arrow(out: &mut String, arrow: &Arrow, rows: usize) {
          <line x1=\"{from_x}\" y1=\"{from_y}\" x2=\"{end_x}\" y2=\"{to_y}\"/>"
     );
     if end_x == to_x {
-        head(out, to_x, to_y, arrow.from);
+        head(out, to_x, to_y, rightwards);
     }
     out.push_str("</g>");
     let text = format!("{sign}{}", arrow.words);
@@ -161,11 +196,8 @@ const fn most_of_the_way(from: usize, to: usize) -> usize {
 }
 
 /// The head of an arrow.
-fn head(out: &mut String, x: usize, y: usize, from: NodeId) {
-    let back = match from {
-        NodeId::Primary => x - 8,
-        NodeId::Replica => x + 8,
-    };
+fn head(out: &mut String, x: usize, y: usize, rightwards: bool) {
+    let back = if rightwards { x - 8 } else { x + 8 };
     let (above, below) = (y - 4, y + 4);
     let _ = write!(out, "<path d=\"M{x} {y}L{back} {above}L{back} {below}Z\"/>");
 }

@@ -4,7 +4,7 @@
 
 use crate::narrate::words;
 use crate::rules::Setting;
-use crate::world::{NODES, Node, NodeId, World};
+use crate::world::{Link, Node, NodeId, Role, World};
 use std::fmt::Write;
 
 /// What stands for a field that holds nothing.
@@ -15,8 +15,8 @@ const NOTHING: &str = "-";
 pub enum Place {
     /// A server.
     Node(NodeId),
-    /// The link between the two.
-    Link,
+    /// The link of a replica to its primary.
+    Link(NodeId),
     /// The stranger.
     Stranger,
 }
@@ -26,7 +26,10 @@ impl Place {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Node(node) => node.name(),
-            Self::Link => "link",
+            Self::Link(NodeId::Primary) => "link of the primary",
+            Self::Link(NodeId::Replica) => "link",
+            Self::Link(NodeId::Second) => "link of the second replica",
+            Self::Link(NodeId::Third) => "link of the third replica",
             Self::Stranger => "stranger",
         }
     }
@@ -71,14 +74,22 @@ impl std::fmt::Display for Change {
 /// Every field of a world, in a fixed order.
 pub fn fields(world: &World, setting: &Setting) -> Vec<Field> {
     let mut all = Vec::new();
-    for node in NodeId::ALL {
+    for node in world.node_ids() {
         push_all(
             &mut all,
             Place::Node(node),
             node_fields(world.node(node)).into(),
         );
     }
-    push_all(&mut all, Place::Link, link_fields(world, setting).into());
+    for replica in world.node_ids() {
+        let mut fields = link_fields(world, setting, replica);
+        if world.is_primary(replica) && *world.link(replica) == Link::ABSENT {
+            for (_, value) in &mut fields {
+                NOTHING.clone_into(value);
+            }
+        }
+        push_all(&mut all, Place::Link(replica), fields.into());
+    }
     let stranger = world
         .stranger
         .map(|stranger| words::answer(stranger.answer));
@@ -135,7 +146,11 @@ fn or(value: Option<String>) -> String {
     value.unwrap_or_else(|| NOTHING.to_owned())
 }
 
-fn node_fields(node: &Node) -> [(&'static str, String); 9] {
+fn node_fields(node: &Node) -> [(&'static str, String); 10] {
+    let role = match node.role {
+        Role::Primary => "primary".to_owned(),
+        Role::ReplicaOf(parent) => format!("replica of the {}", parent.name()),
+    };
     let secondary = node
         .secondary
         .map(|former| format!("{} to byte {}", words::id(former.id), former.limit.0));
@@ -149,6 +164,7 @@ fn node_fields(node: &Node) -> [(&'static str, String); 9] {
     });
     let produces = node.backlog.is_some() || node.offset.0 != 0 || node.id.0 != 0;
     [
+        ("role", role),
         ("data", words::data(node.data)),
         ("ID", or(produces.then(|| words::id(node.id)))),
         ("offset", or(produces.then(|| node.offset.0.to_string()))),
@@ -161,9 +177,8 @@ fn node_fields(node: &Node) -> [(&'static str, String); 9] {
     ]
 }
 
-fn link_fields(world: &World, setting: &Setting) -> [(&'static str, String); 11] {
-    // A pair has one link: that of its second node.
-    let link = &world.links[NODES - 1];
+fn link_fields(world: &World, setting: &Setting, replica: NodeId) -> [(&'static str, String); 11] {
+    let link = world.link(replica);
     let acknowledgement =
         |offset: Option<crate::world::Offset>| or(offset.map(|o| o.0.to_string()));
     let payload = link.payload.map(|snapshot| {
@@ -173,9 +188,13 @@ fn link_fields(world: &World, setting: &Setting) -> [(&'static str, String); 11]
             words::label(snapshot.label)
         )
     });
-    let stale = link
-        .stale
-        .map(|stale| words::primary_phase(stale.phase).to_owned());
+    let stale = link.stale.map(|stale| {
+        let phase = words::primary_phase(stale.phase);
+        match world.parent(replica) {
+            Some(parent) if parent == stale.at => phase.to_owned(),
+            _ => format!("{phase}, says the {}", stale.at.name()),
+        }
+    });
     let request = link.request.map(|request| words::request(setting, request));
     [
         ("wire", words::wire(link.wire).to_owned()),

@@ -4,7 +4,8 @@ use crate::decision::{Answer, Refusal, Via};
 use crate::rules::Setting;
 use crate::token::{Data, Token, Tokens};
 use crate::world::{
-    Backlog, Framing, Id, Label, PrimaryPhase, ReplicaPhase, Reply, Request, Stream, Wire,
+    Backlog, ErrorReply, Framing, Id, Label, PrimaryPhase, ReplicaPhase, Reply, Request, Stream,
+    Wire,
 };
 
 /// An ID as `R1`; a name nobody can know as `unnamed`.
@@ -89,6 +90,8 @@ pub fn reply(reply: Reply) -> String {
     match reply {
         Reply::Continue(Some(name)) => format!("+CONTINUE {}", id(name)),
         Reply::Continue(None) => "+CONTINUE".to_owned(),
+        Reply::Error(ErrorReply::Transient) => "-NOMASTERLINK or -LOADING".to_owned(),
+        Reply::Error(ErrorReply::Unexpected) => "-ERR".to_owned(),
         Reply::FullResync(label) => format!("+FULLRESYNC {} {}", id(label.id), label.offset.0),
     }
 }

@@ -4,13 +4,23 @@
 //! the effect on a copy of the world. A rule is one atomic step of the real server: where the server cannot
 //! be interrupted neither can the rule, and where it can, there are two rules.
 //!
-//! * [`primary`]: what a primary does for its replicas.
 //! * [`replica`]: what a replica does about its primary.
-//! * [`environment`]: what clients, operators, the network and a stranger do to both.
+//! * [`primary`] and [`snapshot`]: what a primary does for its replicas, and a replica for replicas of its own.
+//! * [`environment`]: what clients, operators and the network do.
+//! * [`roles`]: promotion, demotion, another primary to follow.
+//! * [`process`]: saving, dying, starting again.
+//! * [`stranger`]: a question at the edges of the answer.
+//!
+//! [`stream`] is what several of them share.
 
 pub mod environment;
 pub mod primary;
+pub mod process;
 pub mod replica;
+pub mod roles;
+pub mod snapshot;
+pub mod stranger;
+pub mod stream;
 
 use crate::rulebook::Rulebook;
 

@@ -1,15 +1,19 @@
 //! What a replica does about its primary: ask, load, apply, acknowledge, notice.
 
-use crate::decision::next_request;
+use crate::decision::{next_request, secondary_limit};
+use crate::offset::ReplOffset;
 use crate::rulebook::{
-    ContinueAcknowledgement, ContinueId, ContinueOffset, Discard, FullReply, Identity, LinkLoss,
-    PartialCommand, SavedLabel, Sending,
+    Acknowledgement, ContinueAcknowledgement, ContinueBacklog, ContinueId, ContinueOffset, Discard,
+    FullLoad, FullReply, Identity, LinkLoss, PartialCommand, Renaming, SavedLabel, Sending,
+    SyncFallback, TransientError,
 };
 use crate::rules::Setting;
+use crate::rules::primary::{close_link, disconnect_replicas};
+use crate::rules::stream::{begin_backlog, own_history_ends, pass_on};
 use crate::token::{COMMAND_UNITS, Data, Token};
 use crate::world::{
-    Id, Link, NodeId, PrimaryPhase, ReplicaPhase, Reply, Request, Saved, Snapshot, Stale, Stream,
-    Wire, World,
+    Connection, ErrorReply, Id, Label, Link, NodeId, Offset, PrimaryPhase, ReplicaPhase, Reply,
+    Request, Saved, Secondary, Snapshot, Stream, Wire, World,
 };
 
 /// The replica opens a connection and asks to go on where it is. The primary may still believe in the
@@ -19,7 +23,7 @@ use crate::world::{
 ///
 /// Source: `PROTOCOL §2.2`, `PROTOCOL §4.2`; `slaveTryPartialResynchronization`, Redis 2.6 to 7.2.
 pub fn ask(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
-    world.parent(replica)?;
+    let parent = world.parent(replica)?;
     let link = world.link(replica);
     if link.replica != ReplicaPhase::Idle
         || (link.primary != PrimaryPhase::None && link.stale.is_some())
@@ -35,7 +39,8 @@ pub fn ask(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let wanted = next_request(&setting.book, label).map(|(id, byte)| (Id(id as u8), byte.narrow()));
     let stale = match link.primary {
         PrimaryPhase::None => link.stale,
-        phase => Some(Stale {
+        phase => Some(Connection {
+            at: parent,
             phase,
             unsent_from: link.unsent_from,
         }),
@@ -47,6 +52,7 @@ pub fn ask(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
         } else {
             ReplicaPhase::Transferring
         },
+        with_sync: !setting.book.has_psync(),
         request: Some(Request { wanted }),
         stale,
         ..Link::ABSENT
@@ -71,15 +77,44 @@ pub fn receive_continue(world: &World, setting: &Setting, replica: NodeId) -> Op
         ContinueAcknowledgement::Sent => ReplicaPhase::Connected,
         ContinueAcknowledgement::Never => ReplicaPhase::ConnectedMute,
     };
-    if let Some(following) = &mut next.node_mut(replica).following {
-        if let (ContinueId::Adopted, Some(id)) = (setting.book.continue_id, id) {
-            following.id = id;
-        }
-        if setting.book.continue_offset == ContinueOffset::GoesBack {
-            following.offset = following.offset.plus(-COMMAND_UNITS);
-        }
+    let had = world.node(replica).following?;
+    let id = match setting.book.continue_id {
+        ContinueId::Adopted => id.unwrap_or(had.id),
+        ContinueId::NotSent | ContinueId::Ignored => had.id,
+    };
+    let offset = match setting.book.continue_offset {
+        ContinueOffset::Kept => had.offset,
+        ContinueOffset::GoesBack => had.offset.plus(-COMMAND_UNITS),
+    };
+    next.node_mut(replica).following = Some(Label { id, offset });
+    if setting.book.names_histories() {
+        take_name(&mut next, setting, replica, had.id);
     }
     Some(next)
+}
+
+/// A replica that is continued calls its history what its primary calls it. Under a new name it remembers the
+/// old one as its secondary ID, and its own replicas must come again to hear of it.
+fn take_name(next: &mut World, setting: &Setting, replica: NodeId, old: Id) {
+    let own = next.node_mut(replica);
+    let Some(label) = own.following else {
+        return;
+    };
+    let renamed = own.id != label.id;
+    own.id = label.id;
+    if renamed {
+        own.offset = label.offset;
+        own.secondary = Some(Secondary {
+            id: old,
+            limit: secondary_limit(&setting.book, label.offset.wide()).narrow(),
+        });
+    }
+    if own.backlog.is_none() && setting.book.continue_backlog == ContinueBacklog::Created {
+        begin_backlog(next, replica);
+    }
+    if renamed && setting.book.renaming == Renaming::CutsReplicas {
+        disconnect_replicas(next, setting, replica);
+    }
 }
 
 /// `+FULLRESYNC` arrives: a snapshot will come. The old data stay until it is there.
@@ -98,14 +133,58 @@ pub fn receive_full_resync(world: &World, setting: &Setting, replica: NodeId) ->
     link.reply = None;
     link.replica = ReplicaPhase::Transferring;
     link.announced = Some(label);
-    let own = next.node_mut(replica);
+    if setting.book.sync_fallback == SyncFallback::KeepsStaleId {
+        next.node_mut(replica).told = label.id;
+    }
     match setting.book.full_reply {
         FullReply::KeepsLabel => {}
-        FullReply::DiscardsLabel => (own.following, own.half) = (None, None),
-        FullReply::AdoptsLabel => own.following = Some(label),
+        FullReply::DiscardsLabel => discard_past(&mut next, setting, replica),
+        FullReply::AdoptsLabel => next.node_mut(replica).following = Some(label),
     }
     if setting.book.discard == Discard::AtReply {
-        own.data = Data::EMPTY;
+        next.node_mut(replica).data = Data::EMPTY;
+    }
+    Some(next)
+}
+
+/// A replica that knows that other data will come forgets its place, and its own replicas have to come again.
+fn discard_past(next: &mut World, setting: &Setting, replica: NodeId) {
+    let own = next.node_mut(replica);
+    own.following = None;
+    own.half = None;
+    if setting.book.full_load == FullLoad::CutsReplicas {
+        own.backlog = None;
+        disconnect_replicas(next, setting, replica);
+    }
+}
+
+/// An error arrives instead of an answer. If it is known to pass, the replica closes the connection and will
+/// ask again; otherwise it takes PSYNC to be unknown here, and asks with SYNC.
+///
+/// Source: `PROTOCOL §4.3`; `slaveTryPartialResynchronization`, `syncWithMaster`, Redis 2.8 to 7.2.
+pub fn receive_error(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+    let link = world.link(replica);
+    let Some(Reply::Error(kind)) = link.reply else {
+        return None;
+    };
+
+    let mut next = *world;
+    let passes = kind == ErrorReply::Transient
+        && setting.book.transient_error != TransientError::LikeAnyOther;
+    if passes || link.with_sync {
+        close_link(&mut next, setting, replica);
+        if setting.book.transient_error == TransientError::ForgetsLabel {
+            next.node_mut(replica).following = None;
+        }
+        return Some(next);
+    }
+    let link = next.link_mut(replica);
+    link.reply = None;
+    link.replica = ReplicaPhase::Transferring;
+    link.with_sync = true;
+    link.request = Some(Request { wanted: None });
+    if setting.book.full_reply == FullReply::DiscardsLabel {
+        discard_past(&mut next, setting, replica);
     }
     Some(next)
 }
@@ -121,17 +200,91 @@ pub fn receive_snapshot(world: &World, setting: &Setting, replica: NodeId) -> Op
     }
 
     let mut next = *world;
-    // SYNC announces nothing; the model notes the label all the same, to know what the data should be.
-    let label = link.announced.unwrap_or(payload.label);
+    let label = label_of_load(world, setting, replica, payload);
     let link = next.link_mut(replica);
     link.payload = None;
     link.announced = None;
     link.replica = ReplicaPhase::Connected;
     let own = next.node_mut(replica);
     own.data = payload.data;
-    own.following = Some(label);
+    own.following = label;
     own.half = None;
+    own.snapshot = None;
     own.saved = Some(received_file(setting, payload));
+    replace_history(&mut next, setting, replica, label);
+    Some(next)
+}
+
+/// What a replica calls the data it has loaded; `None` if nobody named them.
+fn label_of_load(
+    world: &World,
+    setting: &Setting,
+    replica: NodeId,
+    payload: Snapshot,
+) -> Option<Label> {
+    if !setting.book.has_psync() {
+        // SYNC announces nothing; the model notes the label all the same, to know what the data should be.
+        return Some(payload.label);
+    }
+    if !world.link(replica).with_sync {
+        return world.link(replica).announced;
+    }
+    let told = world.node(replica).told;
+    match setting.book.sync_fallback {
+        SyncFallback::Nameless => None,
+        SyncFallback::KeepsStaleId => (told != Id::ANONYMOUS).then_some(Label {
+            id: told,
+            offset: ReplOffset(-1),
+        }),
+    }
+}
+
+/// After a full load a replica's own history is another: its replicas have to come again, and its backlog,
+/// where replicas have one without being asked, begins here.
+fn replace_history(next: &mut World, setting: &Setting, replica: NodeId, label: Option<Label>) {
+    let cuts = setting.book.full_load == FullLoad::CutsReplicas;
+    let own = next.node_mut(replica);
+    if cuts {
+        own.backlog = None;
+    }
+    if setting.book.names_histories() {
+        own.secondary = None;
+        own.id = label.map_or(Id::ANONYMOUS, |label| label.id);
+        own.offset = label.map_or(ReplOffset(0), |label| label.offset);
+        if own.id != Id::ANONYMOUS && own.backlog.is_none() {
+            begin_backlog(next, replica);
+        }
+    } else {
+        own_history_ends(next, setting, replica);
+    }
+    if cuts {
+        disconnect_replicas(next, setting, replica);
+    }
+}
+
+/// The old data are gone and the new ones turn out to be broken: the replica is left with neither data nor a
+/// label that it could use, and closes the connection.
+///
+/// Source: `PROTOCOL §4.4`; `readSyncBulkPayload`, `replicationAttachToNewMaster`, Redis 2.6 to 7.2.
+pub fn fail_load(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+    let link = world.link(replica);
+    link.payload?;
+    if link.replica != ReplicaPhase::Transferring {
+        return None;
+    }
+
+    let mut next = *world;
+    close_link(&mut next, setting, replica);
+    let own = next.node_mut(replica);
+    own.data = Data::EMPTY;
+    own.backlog = None;
+    own.snapshot = None;
+    own.following = None;
+    own.half = None;
+    if !setting.book.names_histories() {
+        own_history_ends(&mut next, setting, replica);
+    }
+    disconnect_replicas(&mut next, setting, replica);
     Some(next)
 }
 
@@ -194,6 +347,7 @@ pub fn apply(world: &World, setting: &Setting, replica: NodeId) -> Option<World>
     if let Some(following) = &mut own.following {
         following.offset = following.offset.plus(token.units() - counted);
     }
+    pass_on(&mut next, setting, replica, token);
     Some(next)
 }
 
@@ -214,7 +368,7 @@ fn next_in_stream(world: &World, setting: &Setting, replica: NodeId) -> Option<(
 /// Source: `PROTOCOL §2.6`; `replicationSendAck`, Redis 2.8 to 7.2.
 pub fn acknowledge(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let link = world.link(replica);
-    let offset = world.node(replica).following?.offset;
+    let offset = acknowledged_offset(world, setting, replica)?;
     if setting.book.identity == Identity::None
         || link.replica != ReplicaPhase::Connected
         || link.wire != Wire::Whole
@@ -230,7 +384,17 @@ pub fn acknowledge(world: &World, setting: &Setting, replica: NodeId) -> Option<
     Some(next)
 }
 
-/// The replica notices that the connection is lost, and keeps what it needs to ask again.
+fn acknowledged_offset(world: &World, setting: &Setting, replica: NodeId) -> Option<Offset> {
+    let own = world.node(replica);
+    let offset = own.following?.offset;
+    Some(match setting.book.acknowledgement {
+        Acknowledgement::Read if own.half.is_some() => offset.plus(COMMAND_UNITS),
+        Acknowledgement::Read | Acknowledgement::Applied => offset,
+    })
+}
+
+/// The replica notices that the connection is lost, and keeps what it needs to ask again. Before PSYNC that is
+/// nothing, and its own replicas have to come again.
 ///
 /// Source: `PROTOCOL §4.5`; `replicationCacheMaster`, `replicationHandleMasterDisconnection`, Redis 2.6 to 7.2.
 pub fn replica_notices_loss(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
@@ -247,6 +411,9 @@ pub fn replica_notices_loss(world: &World, setting: &Setting, replica: NodeId) -
     }
     if setting.book.link_loss == LinkLoss::LosesLabel {
         own.following = None;
+    }
+    if !setting.book.has_psync() {
+        disconnect_replicas(&mut next, setting, replica);
     }
     Some(next)
 }

@@ -3,8 +3,8 @@
 
 use psync_model::token::{Data, Token, Tokens};
 use psync_model::world::{
-    Backlog, Byte, IDS, Id, Label, Link, Node, Offset, Reply, Request, Saved, Secondary, Snapshot,
-    Stale, Stream, World,
+    Backlog, Byte, Connection, IDS, Id, Label, Link, Node, Offset, Reply, Request, Saved,
+    Secondary, Snapshot, Stream, World,
 };
 
 /// How far offsets are moved, in units.
@@ -23,12 +23,15 @@ pub(crate) fn disguised(world: &World) -> World {
         moved.tokens = tokens(history.tokens);
         histories[usize::from(id(Id(slot as u8 + 1)).0) - 1] = moved;
     }
-    World {
-        nodes: world.nodes.map(node),
-        links: world.links.map(link),
+    let mut disguised = World {
         histories,
         ..*world
+    };
+    for place in world.node_ids().map(|node| node as usize) {
+        disguised.nodes[place] = node(world.nodes[place]);
+        disguised.links[place] = link(world.links[place]);
     }
+    disguised
 }
 
 fn id(id: Id) -> Id {
@@ -97,6 +100,7 @@ fn node(node: Node) -> Node {
         }),
         following: node.following.map(label),
         half: node.half.map(token),
+        told: id(node.told),
     }
 }
 
@@ -111,6 +115,7 @@ fn link(link: Link) -> Link {
         reply: link.reply.map(|reply| match reply {
             Reply::Continue(name) => Reply::Continue(name.map(id)),
             Reply::FullResync(announced) => Reply::FullResync(label(announced)),
+            Reply::Error(kind) => Reply::Error(kind),
         }),
         payload: link.payload.map(snapshot),
         stream: Stream {
@@ -120,7 +125,7 @@ fn link(link: Link) -> Link {
         announced: link.announced.map(label),
         acknowledged: link.acknowledged.map(offset),
         unsent_from: link.unsent_from.map(offset),
-        stale: link.stale.map(|stale| Stale {
+        stale: link.stale.map(|stale| Connection {
             unsent_from: stale.unsent_from.map(offset),
             ..stale
         }),

@@ -1,0 +1,205 @@
+//! Properties of names, offsets and data: S1, S2, S5 to S9, S14, S15.
+
+use crate::history::Meaning;
+use crate::property::Edge;
+use crate::rulebook::{Identity, PartialCommand};
+use crate::step::Step;
+use crate::token::{Data, Token};
+use crate::world::{Byte, Id, Label, NodeId, World};
+
+/// What a node truly has: its data, and the command it has begun to read if the era counts that.
+pub(super) type Holding = (Data, Option<Token>);
+
+pub(super) fn holding(edge: &Edge<'_>, node: NodeId) -> Holding {
+    let own = edge.after.node(node);
+    let counts_half = edge.setting.book.partial_command == PartialCommand::KeptAndCounted;
+    (own.data, own.half.filter(|_| counts_half))
+}
+
+/// Whether a label says truly that its owner has `holding`. Where run IDs name processes, a label may also be
+/// retired: from then on it must be good for nothing, which is S7.
+fn is_true(edge: &Edge<'_>, label: Label, (data, half): Holding) -> bool {
+    match edge.after.meaning(label) {
+        Meaning::Data(true_data, begun) => data == true_data && half == begun,
+        Meaning::Retired => edge.setting.book.identity != Identity::ReplicationId,
+        Meaning::Future => false,
+    }
+}
+
+/// S1.
+pub(super) fn are_true(edge: &Edge<'_>) -> bool {
+    edge.after.node_ids().all(|node| {
+        let own = edge.after.node(node);
+        let following = own
+            .following
+            .is_none_or(|label| is_true(edge, label, holding(edge, node)));
+        let producing = own.backlog.is_none() || is_true(edge, own.label(), (own.data, None));
+        let saved = own.saved.is_none_or(|saved| {
+            saved
+                .label
+                .is_none_or(|label| is_true(edge, label, (saved.data, None)))
+        });
+        following && producing && saved
+    })
+}
+
+/// S2.
+pub(super) fn equal_ones_have_equal_data(edge: &Edge<'_>) -> bool {
+    edge.after.node_ids().all(|node| {
+        usable(edge, node).all(|(label, holding)| {
+            edge.after
+                .node_ids()
+                .take_while(|&other| other != node)
+                .flat_map(|other| usable(edge, other))
+                .all(|(same, other)| label != same || holding == other)
+        })
+    })
+}
+
+/// The labels somebody may use for what a node has: that of what it follows, and its own.
+fn usable(edge: &Edge<'_>, node: NodeId) -> impl Iterator<Item = (Label, Holding)> + use<> {
+    let own = edge.after.node(node);
+    let following = own.following.map(|label| (label, holding(edge, node)));
+    let producing = own.backlog.map(|_| (own.label(), (own.data, None)));
+    following.into_iter().chain(producing)
+}
+
+/// S5.
+pub(super) fn backlogs_end_the_stream(edge: &Edge<'_>) -> bool {
+    edge.after.node_ids().all(|node| {
+        let own = edge.after.node(node);
+        let Some(backlog) = own.backlog else {
+            return true;
+        };
+        let Some(history) = edge.after.history(own.id) else {
+            return false;
+        };
+        let before_first = backlog.first.offset_before();
+        before_first.plus(backlog.tokens.units()) == own.offset
+            && before_first >= history.base
+            && history.up_to(own.offset).tokens_after(before_first) == backlog.tokens
+    })
+}
+
+/// S6. A node without backlog, whose name nobody knows, cannot use its secondary ID.
+pub(super) fn secondary_ids_name_a_common_past(edge: &Edge<'_>) -> bool {
+    edge.after.node_ids().all(|node| {
+        let own = edge.after.node(node);
+        let Some(former) = own.secondary else {
+            return true;
+        };
+        own.id == Id::ANONYMOUS
+            || (former.limit.offset_before() <= own.offset
+                && shared_past(edge.after, own.id, former.id, former.limit))
+    })
+}
+
+/// Whether two histories are the same before `byte`.
+pub(super) fn shared_past(world: &World, one: Id, other: Id, byte: Byte) -> bool {
+    match (world.history(one), world.history(other)) {
+        (Some(one), Some(other)) => {
+            let offset = byte.offset_before();
+            one.agrees_with(other, offset) && !matches!(other.meaning(offset), Meaning::Future)
+        }
+        _ => false,
+    }
+}
+
+/// S7. With replication IDs: the name of a primary without backlog is unknown, or still true. With run IDs: no
+/// label whose truth is gone lies where the backlog could serve it.
+pub(super) fn uncounted_writes_retire_them(edge: &Edge<'_>) -> bool {
+    edge.after.node_ids().all(|node| {
+        let own = edge.after.node(node);
+        match (edge.setting.book.identity, own.backlog) {
+            (Identity::ReplicationId, None) => {
+                !edge.after.is_primary(node)
+                    || own.id == Id::ANONYMOUS
+                    || edge.after.meaning(own.label()) == Meaning::Data(own.data, None)
+            }
+            (Identity::None | Identity::RunId, None) | (Identity::None, _) => true,
+            (_, Some(backlog)) => edge.after.node_ids().all(|other| {
+                let given = edge.after.node(other).following;
+                given
+                    .filter(|label| label.id == own.id)
+                    .is_none_or(|label| {
+                        label.offset.next_byte() < backlog.first
+                            || is_true(edge, label, holding(edge, other))
+                    })
+            }),
+        }
+    })
+}
+
+/// S8. A node that passes a stream on extends nothing: what it passes on was written upstream.
+pub(super) fn histories_have_one_writer(edge: &Edge<'_>) -> bool {
+    let node = match edge.step {
+        Step::Write { node } | Step::Ping { node } => node,
+        Step::Apply { replica } if writes_its_own(edge.before, replica) => replica,
+        _ => return true,
+    };
+    let own = edge.before.node(node);
+    // A replication ID names a history: a write extends it, counted or not. A run ID names a process, and
+    // what it writes uncounted is S7's concern.
+    let counted = edge.after.node(node).offset != own.offset || edge.setting.book.names_histories();
+    edge.before
+        .history(own.id)
+        .is_none_or(|history| !counted || history.end() == own.offset)
+}
+
+fn writes_its_own(world: &World, replica: NodeId) -> bool {
+    let own = world.node(replica);
+    own.following.is_none_or(|label| label.id != own.id)
+}
+
+/// S9.
+pub(super) fn offsets_lie_between_commands(edge: &Edge<'_>) -> bool {
+    !edge.setting.book.names_histories()
+        || edge.after.node_ids().all(|node| {
+            let following = edge.after.node(node).following;
+            following.is_none_or(|label| {
+                edge.after
+                    .history(label.id)
+                    .is_none_or(|history| history.is_boundary(label.offset))
+            })
+        })
+}
+
+/// S14.
+pub(super) fn data_stay_until_replaced(edge: &Edge<'_>) -> bool {
+    let replaced = matches!(
+        edge.step,
+        Step::ReceiveSnapshot { .. } | Step::FailLoad { .. }
+    );
+    replaced
+        || is_restart(edge.step)
+        || edge.after.node_ids().all(|node| {
+            let (before, after) = (edge.before.node(node).data, edge.after.node(node).data);
+            before.writes().all(|write| after.contains(write))
+        })
+}
+
+fn is_restart(step: Step) -> bool {
+    matches!(
+        step,
+        Step::RestartPrimary { .. }
+            | Step::RestartReplica { .. }
+            | Step::RestartAsPrimary { .. }
+            | Step::RestartAsReplica { .. }
+    )
+}
+
+/// S15. A snapshot may begin anywhere; only going on may not go back.
+pub(super) fn offsets_do_not_go_back(edge: &Edge<'_>) -> bool {
+    edge.after.node_ids().all(|node| {
+        let exempt = (is_restart(edge.step) && edge.step.node() == node)
+            || edge.step == Step::ReceiveSnapshot { replica: node };
+        let (before, after) = (edge.before.node(node), edge.after.node(node));
+        let produced =
+            before.id != after.id || before.id == Id::ANONYMOUS || after.offset >= before.offset;
+        let applied = match (before.following, after.following) {
+            (Some(was), Some(is)) if was.id == is.id => is.offset >= was.offset,
+            _ => true,
+        };
+        exempt || (produced && applied)
+    })
+}

@@ -1,0 +1,77 @@
+//! A stranger: somebody who was never a replica asks a primary to continue, to see where it draws the line.
+
+use crate::decision::answer;
+use crate::rules::Setting;
+use crate::world::{Byte, Id, Link, NodeId, Question, Stranger, World};
+
+/// Somebody who was never a replica asks a primary to continue, to see where it draws the line.
+///
+/// Left out: a stranger who comes while there is no backlog would make the primary create one and begin a
+/// snapshot, as a first replica does; one who comes while a replica is connected gets the same answer, because
+/// nothing of a connection is read for it.
+///
+/// Source: `PROTOCOL §3.1`, `PROTOCOL §8`; `masterTryPartialResynchronization`, Redis 2.8 to 7.2.
+pub fn stranger_asks(
+    world: &World,
+    setting: &Setting,
+    node: NodeId,
+    question: Question,
+) -> Option<World> {
+    if !setting.book.has_psync() || !world.is_primary(node) || world.node(node).backlog.is_none() {
+        return None;
+    }
+    if world.node(node).snapshot.is_some()
+        || world
+            .replicas_of(node)
+            .any(|replica| *world.link(replica) != Link::ABSENT)
+    {
+        return None;
+    }
+    let asked = wanted_by_stranger(world, node, question)?;
+
+    let mut next = *world;
+    let standing = world.node(node).standing(setting.backlog_commands);
+    let answer = answer(
+        &setting.book,
+        &standing,
+        Some((u64::from(asked.0.0), asked.1.wide())),
+    );
+    next.stranger = Some(Stranger { question, answer });
+    Some(next)
+}
+
+/// The ID and the byte a question stands for; `None` where it makes no sense, or is the same as another.
+pub fn wanted_by_stranger(world: &World, node: NodeId, question: Question) -> Option<(Id, Byte)> {
+    let own = world.node(node);
+    let backlog = own.backlog?;
+    let end = own.offset.next_byte();
+    let wanted = match question {
+        Question::BelowFirst => (own.id, backlog.first.plus(-1)),
+        Question::First => (own.id, (backlog.first < end).then_some(backlog.first)?),
+        Question::JustAfterLast => (own.id, end),
+        Question::OneBeyond => (own.id, end.plus(1)),
+        Question::SecondaryFirst => {
+            let former = own.secondary?;
+            (
+                former.id,
+                (backlog.first < former.limit).then_some(backlog.first)?,
+            )
+        }
+        Question::SecondaryLimit => (own.secondary?.id, own.secondary?.limit),
+        Question::SecondaryBeyond => (own.secondary?.id, own.secondary?.limit.plus(1)),
+        Question::ForeignId => (Id(u8::MAX), end),
+    };
+    Some(wanted)
+}
+
+/// The stranger goes; nothing it did leaves a trace.
+///
+/// Source: `PROTOCOL §3.5`; `freeClient`, Redis 2.8 to 7.2.
+pub fn stranger_leaves(world: &World, node: NodeId) -> Option<World> {
+    world.stranger.filter(|_| world.is_primary(node))?;
+
+    Some(World {
+        stranger: None,
+        ..*world
+    })
+}

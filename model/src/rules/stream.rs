@@ -1,0 +1,159 @@
+//! How a command enters a stream: the history, the backlog, and every replica that is due it. No rules: what
+//! the rules have in common.
+
+use crate::history::History;
+use crate::rulebook::{Accumulation, BacklogBirth, BacklogCopy, Chaining, StreamPurity, Trim};
+use crate::rules::Setting;
+use crate::token::{COMMAND_UNITS, Token, Tokens};
+use crate::world::{Backlog, Id, NodeId, Offset, PrimaryPhase, Wire, World};
+
+/// A new backlog makes every earlier label of this primary unusable: its writes were not counted so far.
+pub fn create_backlog(world: &World, next: &mut World, setting: &Setting, node: NodeId) {
+    let (data, id) = (next.node(node).data, next.node(node).id);
+    if setting.book.backlog_birth == BacklogBirth::Never {
+        return;
+    }
+    if setting.book.backlog_birth == BacklogBirth::SkipsOneByte {
+        next.node_mut(node).offset = next.node(node).offset.plus(1);
+    }
+    let history = History::beginning(next.node(node).offset, data);
+    if setting.book.backlog_birth == BacklogBirth::FreshId || id == Id::ANONYMOUS {
+        next.node_mut(node).secondary = None;
+        next.node_mut(node).id = next.name_history(world, history);
+    } else if let Some(ghost) = next.history_mut(id) {
+        *ghost = history;
+    }
+    begin_backlog(next, node);
+}
+
+/// An empty backlog, from the node's offset on.
+pub fn begin_backlog(next: &mut World, node: NodeId) {
+    let own = next.node_mut(node);
+    own.backlog = Some(Backlog {
+        first: own.offset.next_byte(),
+        tokens: Tokens::EMPTY,
+    });
+}
+
+/// Appends a command to the stream: to the history, to the backlog, and to every replica that is due it.
+pub fn feed(next: &mut World, setting: &Setting, node: NodeId, token: Token) {
+    let own = next.node(node);
+    let (id, offset) = (own.id, own.offset);
+    let counted = own.backlog.is_some() || (!setting.book.has_psync() && id != Id::ANONYMOUS);
+    if !counted {
+        history_moves_unnumbered(next, node);
+        return;
+    }
+    if let Some(ghost) = next.history_mut(id) {
+        ghost.tokens.push(token);
+    }
+    let own = next.node_mut(node);
+    own.offset = offset.plus(token.units());
+    if let Some(backlog) = &mut own.backlog {
+        let exact = setting.book.backlog_copy == BacklogCopy::Exact || !token.weighs();
+        backlog
+            .tokens
+            .push(if exact { token } else { Token::Foreign });
+    }
+    queue(next, setting, node, token);
+    trim(next, setting, node);
+}
+
+/// What a replica has applied goes on to its own replicas: as it came, or made anew.
+pub fn pass_on(next: &mut World, setting: &Setting, node: NodeId, token: Token) {
+    if setting.book.chaining == Chaining::Regenerated {
+        if matches!(token, Token::Write(_)) {
+            feed(next, setting, node, token);
+        }
+        return;
+    }
+    let own = next.node_mut(node);
+    own.offset = own.offset.plus(token.units());
+    if let Some(backlog) = &mut own.backlog {
+        backlog.tokens.push(token);
+    }
+    let own = next.node(node);
+    if own.following.is_none_or(|label| label.id != own.id) {
+        // It follows under no name, and calls the history by one of its own.
+        let id = own.id;
+        if let Some(ghost) = next.history_mut(id) {
+            ghost.tokens.push(token);
+        }
+    }
+    queue(next, setting, node, token);
+    trim(next, setting, node);
+}
+
+/// The data of a node are replaced: its own history, where that is not the one it follows, ends here. A run ID
+/// stays, and what was said about it so far is no longer true; before PSYNC there was nothing but the model's
+/// own name for it.
+pub fn own_history_ends(next: &mut World, setting: &Setting, node: NodeId) {
+    if setting.book.has_psync() {
+        history_moves_unnumbered(next, node);
+    } else {
+        next.node_mut(node).id = Id::ANONYMOUS;
+    }
+}
+
+/// The data of a node change by something that is not in its stream: what was said about its own history so
+/// far is no longer true.
+fn history_moves_unnumbered(next: &mut World, node: NodeId) {
+    let own = next.node(node);
+    let (id, data, offset) = (own.id, own.data, own.offset);
+    if let Some(ghost) = next.history_mut(id) {
+        *ghost = History::beginning(offset.plus(1), data);
+    }
+}
+
+fn queue(next: &mut World, setting: &Setting, node: NodeId, token: Token) {
+    for replica in next.node_ids() {
+        if next.parent(replica) != Some(node) || next.link(replica).wire != Wire::Whole {
+            continue;
+        }
+        let link = next.link_mut(replica);
+        let due = match link.primary {
+            PrimaryPhase::None | PrimaryPhase::Waiting => false,
+            PrimaryPhase::Accumulating => setting.book.accumulation == Accumulation::FromCut,
+            PrimaryPhase::Held | PrimaryPhase::Online => true,
+        };
+        if due
+            && link.primary == PrimaryPhase::Online
+            && setting.book.stream_purity == StreamPurity::StrayByte
+        {
+            link.stream.tokens.push(Token::Stray);
+        }
+        if due {
+            link.stream.tokens.push(token);
+        }
+    }
+}
+
+/// Cuts the backlog to its size: nothing goes that a replica has still to be sent, where blocks are shared.
+/// What was kept for a replica goes as soon as it has been sent, or the replica is gone.
+///
+/// Source: `PROTOCOL §3.6`; `feedReplicationBacklog`, Redis 2.8; `incrementalTrimReplicationBacklog`, Redis 7.0.
+pub fn trim(next: &mut World, setting: &Setting, node: NodeId) {
+    let kept_for_replicas = match setting.book.trim {
+        Trim::Exact => None,
+        Trim::UnsentBlocksStay => unsent_from(next, node),
+    };
+    let Some(backlog) = &mut next.node_mut(node).backlog else {
+        return;
+    };
+    while backlog.tokens.weight() > setting.backlog_commands {
+        let past_first = backlog.first.plus(COMMAND_UNITS);
+        if kept_for_replicas.is_some_and(|sent| past_first > sent.next_byte()) {
+            return;
+        }
+        backlog.tokens.pop_first();
+        backlog.first = past_first;
+    }
+}
+
+/// The lowest offset from which some replica has yet to be sent the stream.
+fn unsent_from(world: &World, node: NodeId) -> Option<Offset> {
+    let connections = world.connections_of(node);
+    connections
+        .filter_map(|connection| connection.unsent_from)
+        .min()
+}
