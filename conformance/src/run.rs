@@ -53,7 +53,10 @@ impl Suite {
         };
         let mut rest: Vec<(Case, BTreeSet<String>)> = std::mem::take(&mut self.cases)
             .into_iter()
-            .map(|case| (case.clone(), rules_of(&case)))
+            .map(|case| {
+                let rules = rules_of(&case);
+                (case, rules)
+            })
             .collect();
         let mut seen = BTreeSet::new();
         loop {

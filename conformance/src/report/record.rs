@@ -3,6 +3,7 @@
 //! The first line says what was judged, then each suite has a line, followed by one for each of its cases. Readers
 //! ignore fields they do not know and refuse a major version they do not know, as with cases (`psync_model::case`).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -121,10 +122,10 @@ pub struct Record {
 /// One line of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "kebab-case")]
-enum Line {
-    Run(Run),
-    Suite(SuiteRecord),
-    Case(Box<CaseRecord>),
+enum Line<'a> {
+    Run(Cow<'a, Run>),
+    Suite(Cow<'a, SuiteRecord>),
+    Case(Cow<'a, CaseRecord>),
 }
 
 /// How many cases came to what.
@@ -228,11 +229,11 @@ impl Record {
             serde_json::to_writer(&mut out, line)?;
             out.write_all(b"\n")
         };
-        line(&Line::Run(self.run.clone()))?;
+        line(&Line::Run(Cow::Borrowed(&self.run)))?;
         for suite in &self.suites {
-            line(&Line::Suite(suite.clone()))?;
+            line(&Line::Suite(Cow::Borrowed(suite)))?;
             for case in &suite.cases {
-                line(&Line::Case(Box::new(case.clone())))?;
+                line(&Line::Case(Cow::Borrowed(case)))?;
             }
         }
         out.flush()
@@ -258,16 +259,16 @@ impl Record {
             return Err(wrong(1, &reason));
         }
         let mut record = Self {
-            run,
+            run: run.into_owned(),
             suites: Vec::new(),
         };
         for line in lines {
             match line? {
-                (_, Line::Suite(suite)) => record.suites.push(suite),
+                (_, Line::Suite(suite)) => record.suites.push(suite.into_owned()),
                 (number, Line::Case(case)) => {
                     let suite = record.suites.last_mut();
                     let suite = suite.ok_or_else(|| wrong(number, "a case without its suite"))?;
-                    suite.cases.push(*case);
+                    suite.cases.push(case.into_owned());
                 }
                 (number, Line::Run(_)) => return Err(wrong(number, "a second run")),
             }
@@ -277,7 +278,9 @@ impl Record {
 }
 
 /// The lines with their numbers, none longer than [`MAX_LINE_BYTES`].
-fn lines(mut input: impl BufRead) -> impl Iterator<Item = Result<(usize, Line), RecordError>> {
+fn lines(
+    mut input: impl BufRead,
+) -> impl Iterator<Item = Result<(usize, Line<'static>), RecordError>> {
     let mut number = 0;
     std::iter::from_fn(move || {
         number += 1;
@@ -291,7 +294,7 @@ fn lines(mut input: impl BufRead) -> impl Iterator<Item = Result<(usize, Line), 
     })
 }
 
-fn parsed(line: usize, text: &str) -> Result<(usize, Line), RecordError> {
+fn parsed(line: usize, text: &str) -> Result<(usize, Line<'static>), RecordError> {
     let parsed = serde_json::from_str(text);
     parsed
         .map(|record| (line, record))
