@@ -8,4 +8,6 @@ mod hostile;
 mod processes;
 mod proxies;
 mod redis;
+#[path = "../shared/redis_server.rs"]
+mod redis_server;
 mod support;

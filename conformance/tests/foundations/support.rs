@@ -1,6 +1,5 @@
 //! What the tests share: limits, a clock, and redis-server when this machine has one.
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -8,6 +7,8 @@ use psync_conformance::conn::Deadline;
 use psync_conformance::process::{StartOptions, Subject};
 use psync_conformance::profile::Profile;
 use psync_conformance::transcript::{CaseClock, Transcript};
+
+use crate::redis_server::has_redis;
 
 /// Long enough for a busy machine; no test that passes waits for it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -27,16 +28,7 @@ pub(crate) fn transcript(label: &str) -> Transcript {
 
 /// A redis-server, or nothing with a message when there is none; in continuous integration that is a failure.
 pub(crate) fn redis(options: &StartOptions) -> Option<Subject> {
-    let found = Command::new("redis-server")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status();
-    if found.is_err() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "redis-server must be installed where CI is set"
-        );
-        eprintln!("skipped: there is no redis-server on the PATH");
+    if !has_redis() {
         return None;
     }
     Some(Subject::start(&Profile::load("redis").unwrap(), options).unwrap())

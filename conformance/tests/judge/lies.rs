@@ -13,7 +13,8 @@ use psync_model::casting::Casting;
 use psync_model::rulebook::Era;
 use psync_model::step::Step;
 
-use crate::support::{has_redis, suite};
+use crate::redis_server::has_redis;
+use crate::support::suite;
 
 /// How many cases are played for each lie, those first in which it can be told.
 const CASES: usize = 12;

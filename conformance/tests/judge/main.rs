@@ -8,6 +8,8 @@ mod clean;
 mod faults;
 mod lies;
 mod misuse;
+#[path = "../shared/redis_server.rs"]
+mod redis_server;
 #[cfg(feature = "faults")]
 mod reports;
 mod support;
