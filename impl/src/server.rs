@@ -352,23 +352,23 @@ impl Server {
         }
     }
 
+    /// The connections of which something is true.
+    pub(crate) fn clients_that(&self, holds: impl Fn(&Client) -> bool) -> Vec<ClientId> {
+        let clients = self.clients.values().filter(|client| holds(client));
+        clients.map(|client| client.id).collect()
+    }
+
     /// Cuts off users that have sent nothing for longer than `timeout` allows.
     fn tick_idle(&mut self, now_ms: u64) {
         let limit_ms = self.config.idle_timeout_s * 1_000;
         if limit_ms == 0 {
             return;
         }
-        let idle = |client: &&Client| {
+        let idle = |client: &Client| {
             let serves = client.replica.is_none() && client.blocked.is_none();
             serves && now_ms.saturating_sub(client.active_ms) > limit_ms
         };
-        let ids: Vec<_> = self
-            .clients
-            .values()
-            .filter(idle)
-            .map(|client| client.id)
-            .collect();
-        for id in ids {
+        for id in self.clients_that(idle) {
             self.close(id, now_ms);
         }
     }
@@ -411,19 +411,13 @@ impl Server {
     /// Ends every wait, because what was waited for cannot come any more (PROTOCOL §4.6).
     pub(crate) fn drop_waiters(&mut self, now_ms: u64) {
         // What a pause holds back is looked at again afterwards, by the rules of the new role.
-        let waits = |client: &&Client| {
+        let waits = |client: &Client| {
             matches!(
                 client.blocked,
                 Some(Blocked::Acknowledgements { .. } | Blocked::Keys { .. })
             )
         };
-        let ids: Vec<_> = self
-            .clients
-            .values()
-            .filter(waits)
-            .map(|client| client.id)
-            .collect();
-        for id in ids {
+        for id in self.clients_that(waits) {
             let text = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
             self.reply(id, &Reply::Error(text.into()));
             self.close(id, now_ms);

@@ -128,14 +128,8 @@ impl Server {
         let reply = failure.map_or(Reply::OK, |reason| {
             Reply::Error(format!("ERR snapshot failed: {reason}"))
         });
-        let waits = |client: &&Client| matches!(client.blocked, Some(Blocked::Snapshot { job: awaited }) if awaited == job);
-        let ids: Vec<_> = self
-            .clients
-            .values()
-            .filter(waits)
-            .map(|client| client.id)
-            .collect();
-        for id in ids {
+        let waits = |client: &Client| matches!(client.blocked, Some(Blocked::Snapshot { job: awaited }) if awaited == job);
+        for id in self.clients_that(waits) {
             self.release(id, &reply, now_ms);
         }
         self.ending_saved(job, failure.is_some(), now_ms);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::parse::{Chance, array, choices, integer};
+use super::parse::{Chance, PairChoices, array, integer, pair_choices};
 use super::{Call, CommandError, Reply};
 use crate::keyspace::{Blob, Hash};
 use crate::numbers::LongDouble;
@@ -150,23 +150,21 @@ pub(super) fn hincrbyfloat(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 
 pub(super) fn hrandfield(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let mut chance = Chance::of(call);
-    let (number, with_values) = match &call.args[2..] {
-        [] => {
-            let hash = read(call)?;
-            let chosen = hash.choose(chance.next());
-            return Ok(Reply::stored_or_null(
-                chosen.map(|(field, _)| field.clone()),
-            ));
-        }
-        [number] => (number, false),
-        [number, option] if option.eq_ignore_ascii_case(b"WITHVALUES") => (number, true),
-        _ => return Err(CommandError::Syntax),
-    };
-    let (number, repeated) = choices(number)?;
-    check_doubled(number, with_values)?;
+    let choices = pair_choices(&call.args[2..], b"WITHVALUES")?;
     let hash = read(call)?;
+    let Some(PairChoices {
+        number,
+        repeated,
+        whole,
+    }) = choices
+    else {
+        let chosen = hash.choose(chance.next());
+        return Ok(Reply::stored_or_null(
+            chosen.map(|(field, _)| field.clone()),
+        ));
+    };
     let tell = |(field, value)| {
-        let value = with_values.then_some(value);
+        let value = whole.then_some(value);
         std::iter::once(field).chain(value)
     };
     if repeated {
@@ -179,13 +177,4 @@ pub(super) fn hrandfield(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let indices = chance.distinct(number, hash.len()).into_iter();
     let chosen = indices.filter_map(|index| hash.range(index).next());
     Ok(array(chosen.flat_map(tell)))
-}
-
-/// Twice the number must still be a number.
-pub(super) fn check_doubled(number: usize, doubled: bool) -> Result<(), CommandError> {
-    if doubled && number > i64::MAX as usize / 2 {
-        Err(CommandError::Refused("value is out of range"))
-    } else {
-        Ok(())
-    }
 }

@@ -44,6 +44,40 @@ pub(super) fn choices(text: &[u8]) -> Result<(usize, bool), CommandError> {
     Ok((number.unsigned_abs() as usize, number < 0))
 }
 
+/// How many pairs to choose at random, and what to tell of each.
+pub(super) struct PairChoices {
+    /// How many.
+    pub(super) number: usize,
+    /// Whether one may be chosen repeatedly.
+    pub(super) repeated: bool,
+    /// Whether the second half of each pair is told too.
+    pub(super) whole: bool,
+}
+
+/// The arguments behind the key of a command that chooses pairs at random: none for a single one, else a number, then
+/// perhaps the word that asks for the second half of each.
+pub(super) fn pair_choices(
+    args: &[Bytes],
+    word: &[u8],
+) -> Result<Option<PairChoices>, CommandError> {
+    let (number, whole) = match args {
+        [] => return Ok(None),
+        [number] => (number, false),
+        [number, option] if option.eq_ignore_ascii_case(word) => (number, true),
+        _ => return Err(CommandError::Syntax),
+    };
+    let (number, repeated) = choices(number)?;
+    // Twice the number must still be a number.
+    if whole && number > i64::MAX as usize / 2 {
+        return Err(CommandError::Refused("value is out of range"));
+    }
+    Ok(Some(PairChoices {
+        number,
+        repeated,
+        whole,
+    }))
+}
+
 /// The keys after a number of keys that is not zero, and the arguments after them.
 pub(super) fn numbered_keys(args: &[Bytes]) -> Result<(&[Bytes], &[Bytes]), CommandError> {
     let (number, rest) = args.split_first().ok_or(CommandError::Syntax)?;

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use super::hashes::check_doubled;
 use super::list_moves::pop_count;
-use super::parse::{Chance, choices, count, float, numbered_keys, text, timeout_ms};
+use super::parse::{
+    Chance, PairChoices, count, float, numbered_keys, pair_choices, text, timeout_ms,
+};
 use super::{Call, CommandError, Reply};
 use crate::keyspace::{Blob, SortedSet};
 use crate::numbers::exact;
@@ -355,29 +356,27 @@ fn pop_from_first(call: &mut Call<'_>, args: &[Bytes]) -> Result<Option<Reply>, 
 
 pub(super) fn zrandmember(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let mut chance = Chance::of(call);
-    let (number, with_scores) = match &call.args[2..] {
-        [] => {
-            let set = read(call)?;
-            let chosen = set.choose(chance.next());
-            return Ok(Reply::stored_or_null(
-                chosen.map(|(member, _)| member.clone()),
-            ));
-        }
-        [number] => (number, false),
-        [number, option] if option.eq_ignore_ascii_case(b"WITHSCORES") => (number, true),
-        _ => return Err(CommandError::Syntax),
-    };
-    let (number, repeated) = choices(number)?;
-    check_doubled(number, with_scores)?;
+    let choices = pair_choices(&call.args[2..], b"WITHSCORES")?;
     let set = read(call)?;
+    let Some(PairChoices {
+        number,
+        repeated,
+        whole,
+    }) = choices
+    else {
+        let chosen = set.choose(chance.next());
+        return Ok(Reply::stored_or_null(
+            chosen.map(|(member, _)| member.clone()),
+        ));
+    };
     if repeated {
         let chosen = (0..number).filter_map(|_| set.choose(chance.next()));
-        return Ok(members_reply(chosen, with_scores));
+        return Ok(members_reply(chosen, whole));
     }
     if number >= set.len() {
-        return Ok(members_reply(set.iter(), with_scores));
+        return Ok(members_reply(set.iter(), whole));
     }
     let ranks = chance.distinct(number, set.len()).into_iter();
     let chosen = ranks.filter_map(|rank| set.range(rank, rank + 1).next());
-    Ok(members_reply(chosen, with_scores))
+    Ok(members_reply(chosen, whole))
 }
