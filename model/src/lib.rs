@@ -19,8 +19,8 @@
 //! **Results**: states, edges, depth and seconds of every scope in every era stand in [`scope`]; every property
 //! holds in all of them that were visited to the end, and L1 on the scopes that [`liveness`] names. The eras as
 //! shipped do not hold: `psync-model check --era psync2-v7 --as-shipped` says why. Exhaustive means: every world
-//! of the scope, told apart by 64-bit fingerprints. The chance that among n worlds one was missed is about n²/2^65: one in four
-//! million for the three million of `wide`.
+//! of the scope, told apart by 64-bit fingerprints. The chance that among n worlds one was missed is about
+//! n²/2^65: one in four million for three million worlds.
 
 pub mod advice;
 pub mod canonical;

@@ -3,7 +3,8 @@
 //! A [`Rulebook`] is a value. An [`Era`] is a named rulebook: a generation of the protocol as it should be.
 //! A [`Fault`](crate::fault::Fault) is an era with exactly one entry wrong. The rules read the rulebook, and
 //! nothing else in the specification knows versions. In each entry the right variants come first; a wrong
-//! one says so and cites the catalogue of flaws.
+//! one says so and cites the catalogue of flaws. The file is long because it is one table, an entry after the
+//! other, that is looked up rather than read through.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
