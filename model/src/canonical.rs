@@ -16,17 +16,35 @@
 use crate::history::{History, Meaning};
 use crate::offset::ReplOffset;
 use crate::token::{Data, MAX_WRITES, Tokens, WriteNumber};
-use crate::world::{Byte, IDS, Id, Label, Link, Node, NodeId, Offset, Reply, Request, World};
+use crate::world::{Byte, Connection, IDS, Id, Label, Link, Node, NodeId, Offset, Reply, World};
 
 /// Lowest and highest offset at which something refers to each history; index 0 is the anonymous ID.
 #[derive(Clone, Copy)]
 struct References {
     low: [Offset; IDS + 1],
     high: [Offset; IDS + 1],
+    /// Whether there is an offset that says nothing: retired, or counted under no name.
+    idle: bool,
 }
 
-/// The new number of each ID, by first appearance; zero for one to which nothing refers.
-type Renaming = [u8; IDS + 1];
+/// The new number of each ID, by first appearance.
+#[derive(Clone, Copy)]
+struct Renaming {
+    /// By the old number; zero for an ID to which nothing refers.
+    names: [u8; IDS + 1],
+    /// Whether any ID gets another number than it has.
+    moves: bool,
+}
+
+/// What becomes of each write.
+struct Renumbering {
+    /// The new number, by the old one; zero for a write that is forgotten.
+    numbers: [WriteNumber; MAX_WRITES as usize + 1],
+    /// How many stay.
+    count: WriteNumber,
+    /// Whether any is forgotten or gets another number than it has.
+    moves: bool,
+}
 
 impl World {
     /// This world in canonical form.
@@ -38,29 +56,33 @@ impl World {
 
     /// Puts the world into canonical form, and answers how many writes it tells apart.
     pub fn make_canonical(&mut self) -> WriteNumber {
-        let names = self.names_by_appearance();
-        self.forget_unreferenced(&names);
-        self.count_from_zero();
+        let renaming = self.names_by_appearance();
+        let idle = self.forget_unreferenced(&renaming.names);
+        self.count_from_zero(idle);
         let writes = self.renumber_writes();
-        self.rename_ids(&names);
+        if renaming.moves {
+            self.rename_ids(&renaming.names);
+        }
         writes
     }
 
     fn names_by_appearance(&mut self) -> Renaming {
         let mut names = [0_u8; IDS + 1];
-        let mut count = 0;
+        let (mut count, mut moves) = (0, false);
         self.visit_ids(|id| {
             let slot = usize::from(id.0);
             if slot != 0 && names[slot] == 0 {
                 count += 1;
                 names[slot] = count;
+                moves |= count != id.0;
             }
         });
-        names
+        Renaming { names, moves }
     }
 
-    fn forget_unreferenced(&mut self, names: &Renaming) {
-        let References { low, high } = self.references();
+    /// Answers whether there is an offset that says nothing.
+    fn forget_unreferenced(&mut self, names: &[u8; IDS + 1]) -> bool {
+        let References { low, high, idle } = self.references();
         let low = self.lowest_of_axis(low);
         for slot in 1..=IDS {
             let history = &mut self.histories[slot - 1];
@@ -71,6 +93,7 @@ impl World {
                 history.forget_after(high[slot]);
             }
         }
+        idle
     }
 
     /// A retired offset does not keep anything alive.
@@ -78,6 +101,7 @@ impl World {
         let mut references = References {
             low: [ReplOffset(i16::MAX); IDS + 1],
             high: [ReplOffset(i16::MIN); IDS + 1],
+            idle: false,
         };
         let bases = self.bases();
         self.visit_offsets(|id, offset| {
@@ -86,6 +110,7 @@ impl World {
             if *offset >= bases[slot] {
                 references.low[slot] = references.low[slot].min(*offset);
             }
+            references.idle |= *offset < bases[slot] || (slot == 0 && offset.0 != 0);
         });
         references
     }
@@ -116,9 +141,12 @@ impl World {
 
     /// Histories with a common axis keep a common zero. All retired offsets of a history mean the same: nothing.
     /// The highest stands for them all. So does zero for the offset of a node that has no name to count under.
-    fn count_from_zero(&mut self) {
+    fn count_from_zero(&mut self, idle: bool) {
         let bases = self.bases();
         let zero = self.lowest_of_axis(bases);
+        if !idle && zero == [ReplOffset(0); IDS + 1] {
+            return;
+        }
         self.visit_offsets(|id, offset| match id.0 {
             0 => *offset = ReplOffset(0),
             slot => {
@@ -132,63 +160,61 @@ impl World {
     }
 
     fn renumber_writes(&mut self) -> WriteNumber {
-        let (map, writes) = self.write_map();
-        let moved = |write: WriteNumber| map[usize::from(write)] != write;
-        if !(1..=MAX_WRITES).any(moved) {
-            return writes;
+        let renumbering = self.renumbering();
+        let number = |write: WriteNumber| renumbering.numbers[usize::from(write)];
+        if renumbering.moves {
+            self.visit_writes(
+                |data| *data = data.renumbered(|write| (number(write) != 0).then(|| number(write))),
+                |tokens| *tokens = tokens.renumbered(number),
+            );
         }
-        let keep =
-            |write: WriteNumber| (map[usize::from(write)] != 0).then_some(map[usize::from(write)]);
-        self.visit_writes(
-            |data| *data = data.renumbered(keep),
-            |tokens| *tokens = tokens.renumbered(|write| map[usize::from(write)]),
-        );
-        writes
+        renumbering.count
     }
 
-    /// For each write its new number, or zero if it is forgotten. Two writes that stand in no command and
-    /// in the same data sets are one; the higher number stays, because order is all that a number says.
-    fn write_map(&mut self) -> ([WriteNumber; MAX_WRITES as usize + 1], WriteNumber) {
+    /// Two writes that stand in no command and in the same data sets are one; the higher number stays, because
+    /// order is all that a number says.
+    fn renumbering(&mut self) -> Renumbering {
         let mut columns = [0_u64; MAX_WRITES as usize + 1];
-        let mut in_command = Data::EMPTY;
-        let mut column = 0;
+        let (mut in_data, mut in_command) = (Data::EMPTY, Data::EMPTY);
+        let mut column = 1;
         self.visit_writes(
             |data| {
-                data.writes()
-                    .for_each(|write| columns[usize::from(write)] |= 1 << column);
-                column += 1;
+                in_data = in_data.union(*data);
+                for write in data.writes() {
+                    columns[usize::from(write)] |= column;
+                }
+                column <<= 1;
             },
             |tokens| in_command = in_command.union(tokens.writes()),
         );
-        let mut map = [0; MAX_WRITES as usize + 1];
-        let mut kept = Data::EMPTY;
-        for write in (1..=MAX_WRITES).rev() {
+        let mut kept = in_command;
+        let (mut seen, mut alone) = ([0; MAX_WRITES as usize], 0);
+        for write in (1..=in_data.newest()).rev() {
             let own = columns[usize::from(write)];
-            let doubled = kept
-                .writes()
-                .any(|other| !in_command.contains(other) && columns[usize::from(other)] == own);
-            if in_command.contains(write) || (own != 0 && !doubled) {
+            if own != 0 && !in_command.contains(write) && !seen[..alone].contains(&own) {
+                seen[alone] = own;
+                alone += 1;
                 kept = kept.with(write);
             }
         }
+        let mut numbers = [0; MAX_WRITES as usize + 1];
         let mut count = 0;
         for write in kept.writes() {
             count += 1;
-            map[usize::from(write)] = count;
+            numbers[usize::from(write)] = count;
         }
-        // What is nowhere needs no other number.
-        for write in 1..=MAX_WRITES {
-            if columns[usize::from(write)] == 0 && !in_command.contains(write) {
-                map[usize::from(write)] = write;
-            }
+        let moves = in_data
+            .union(in_command)
+            .writes()
+            .any(|write| numbers[usize::from(write)] != write);
+        Renumbering {
+            numbers,
+            count,
+            moves,
         }
-        (map, count)
     }
 
-    fn rename_ids(&mut self, names: &Renaming) {
-        if (1..=IDS).all(|slot| names[slot] == 0 || usize::from(names[slot]) == slot) {
-            return;
-        }
+    fn rename_ids(&mut self, names: &[u8; IDS + 1]) {
         self.visit_ids(|id| id.0 = names[usize::from(id.0)]);
         for (old, history) in std::mem::take(&mut self.histories).into_iter().enumerate() {
             if names[old + 1] != 0 {
@@ -227,27 +253,26 @@ impl World {
     }
 
     /// Shows every field that holds an ID, in the order in which they are renamed.
+    #[inline]
     fn visit_ids(&mut self, mut see: impl FnMut(&mut Id)) {
         for node in &mut self.nodes[..usize::from(self.count)] {
             see(&mut node.id);
             see(&mut node.told);
-            node.secondary
-                .iter_mut()
-                .for_each(|former| see(&mut former.id));
-            node.snapshot
-                .iter_mut()
-                .for_each(|snapshot| see(&mut snapshot.label.id));
-            let saved = node.saved.as_mut().and_then(|saved| saved.label.as_mut());
-            saved
-                .into_iter()
-                .chain(&mut node.following)
-                .for_each(|label| see(&mut label.id));
+            if let Some(former) = &mut node.secondary {
+                see(&mut former.id);
+            }
+            if let Some(snapshot) = &mut node.snapshot {
+                see(&mut snapshot.label.id);
+            }
+            if let Some(label) = saved_label(node) {
+                see(&mut label.id);
+            }
+            if let Some(label) = &mut node.following {
+                see(&mut label.id);
+            }
         }
         for link in &mut self.links[..usize::from(self.count)] {
-            if let Some(Request {
-                wanted: Some((id, _)),
-            }) = &mut link.request
-            {
+            if let Some((id, _)) = wanted(link) {
                 see(id);
             }
             if let Some(Reply::FullResync(Label { id, .. }) | Reply::Continue(Some(id))) =
@@ -255,50 +280,48 @@ impl World {
             {
                 see(id);
             }
-            let payload = link.payload.as_mut().map(|payload| &mut payload.label);
-            payload
-                .into_iter()
-                .chain(&mut link.announced)
-                .for_each(|label| see(&mut label.id));
+            if let Some(payload) = &mut link.payload {
+                see(&mut payload.label.id);
+            }
+            if let Some(label) = &mut link.announced {
+                see(&mut label.id);
+            }
         }
     }
 
     /// Shows every field that holds an offset, with the ID under which it is counted.
+    #[inline]
     fn visit_offsets(&mut self, mut see: impl FnMut(Id, &mut Offset)) {
         for node in &mut self.nodes[..usize::from(self.count)] {
             let axis = axis(node);
             see(axis, &mut node.offset);
-            node.backlog
-                .iter_mut()
-                .for_each(|backlog| see_byte(axis, &mut backlog.first, &mut see));
+            if let Some(backlog) = &mut node.backlog {
+                see_byte(axis, &mut backlog.first, &mut see);
+            }
             if let Some(former) = &mut node.secondary {
                 // The limit is a place in both histories.
                 let mut again = former.limit.offset_before();
                 see(former.id, &mut again);
                 see_byte(node.id, &mut former.limit, &mut see);
             }
-            node.snapshot
-                .iter_mut()
-                .for_each(|snapshot| see(snapshot.label.id, &mut snapshot.label.offset));
-            let saved = node.saved.as_mut().and_then(|saved| saved.label.as_mut());
-            saved
-                .into_iter()
-                .chain(&mut node.following)
-                .for_each(|label| see(label.id, &mut label.offset));
+            if let Some(snapshot) = &mut node.snapshot {
+                see(snapshot.label.id, &mut snapshot.label.offset);
+            }
+            if let Some(label) = saved_label(node) {
+                see(label.id, &mut label.offset);
+            }
+            if let Some(label) = &mut node.following {
+                see(label.id, &mut label.offset);
+            }
         }
         for replica in self.node_ids() {
-            let axis_of = |node: NodeId| axis(self.node(node));
-            let parent = self.parent(replica).map_or(Id::ANONYMOUS, axis_of);
-            let stale = self.link(replica).stale;
-            let stale = stale.map_or(Id::ANONYMOUS, |stale| axis_of(stale.at));
-            let following = self
-                .node(replica)
-                .following
-                .map_or(Id::ANONYMOUS, |label| label.id);
+            let axis_of =
+                |node: Option<NodeId>| node.map_or(Id::ANONYMOUS, |node| axis(self.node(node)));
+            let following = self.node(replica).following;
             let ids = LinkIds {
-                parent,
-                stale,
-                following,
+                parent: axis_of(self.parent(replica)),
+                stale: axis_of(self.link(replica).stale.map(|stale| stale.at)),
+                following: following.map_or(Id::ANONYMOUS, |label| label.id),
             };
             visit_link_offsets(self.link_mut(replica), ids, &mut see);
         }
@@ -312,15 +335,15 @@ impl World {
     ) {
         for node in &mut self.nodes[..usize::from(self.count)] {
             see_data(&mut node.data);
-            node.snapshot
-                .iter_mut()
-                .for_each(|snapshot| see_data(&mut snapshot.data));
-            node.saved
-                .iter_mut()
-                .for_each(|saved| see_data(&mut saved.data));
-            node.backlog
-                .iter_mut()
-                .for_each(|backlog| see_tokens(&mut backlog.tokens));
+            if let Some(snapshot) = &mut node.snapshot {
+                see_data(&mut snapshot.data);
+            }
+            if let Some(saved) = &mut node.saved {
+                see_data(&mut saved.data);
+            }
+            if let Some(backlog) = &mut node.backlog {
+                see_tokens(&mut backlog.tokens);
+            }
             if let Some(half) = &mut node.half {
                 let mut tokens = Tokens::EMPTY;
                 tokens.push(*half);
@@ -329,9 +352,9 @@ impl World {
             }
         }
         for link in &mut self.links[..usize::from(self.count)] {
-            link.payload
-                .iter_mut()
-                .for_each(|payload| see_data(&mut payload.data));
+            if let Some(payload) = &mut link.payload {
+                see_data(&mut payload.data);
+            }
             see_tokens(&mut link.stream.tokens);
         }
         for history in &mut self.histories {
@@ -361,34 +384,46 @@ struct LinkIds {
     following: Id,
 }
 
+#[inline]
 fn visit_link_offsets(link: &mut Link, ids: LinkIds, see: &mut impl FnMut(Id, &mut Offset)) {
-    if let Some(Request {
-        wanted: Some((id, byte)),
-    }) = &mut link.request
-    {
+    if let Some((id, byte)) = wanted(link) {
         see_byte(*id, byte, see);
     }
     if let Some(Reply::FullResync(label)) = &mut link.reply {
         see(label.id, &mut label.offset);
     }
-    let payload = link.payload.as_mut().map(|payload| &mut payload.label);
-    payload
-        .into_iter()
-        .chain(&mut link.announced)
-        .for_each(|label| see(label.id, &mut label.offset));
-    let acknowledgements = [&mut link.acknowledgement, &mut link.acknowledged];
-    acknowledgements
-        .into_iter()
-        .flatten()
-        .for_each(|offset| see(ids.following, offset));
-    link.unsent_from
-        .iter_mut()
-        .for_each(|offset| see(ids.parent, offset));
-    let stale = link.stale.as_mut();
-    stale
-        .and_then(|stale| stale.unsent_from.as_mut())
-        .into_iter()
-        .for_each(|offset| see(ids.stale, offset));
+    if let Some(payload) = &mut link.payload {
+        see(payload.label.id, &mut payload.label.offset);
+    }
+    if let Some(label) = &mut link.announced {
+        see(label.id, &mut label.offset);
+    }
+    if let Some(offset) = &mut link.acknowledgement {
+        see(ids.following, offset);
+    }
+    if let Some(offset) = &mut link.acknowledged {
+        see(ids.following, offset);
+    }
+    if let Some(offset) = &mut link.unsent_from {
+        see(ids.parent, offset);
+    }
+    if let Some(Connection {
+        unsent_from: Some(offset),
+        ..
+    }) = &mut link.stale
+    {
+        see(ids.stale, offset);
+    }
+}
+
+/// The label of a node's snapshot file.
+fn saved_label(node: &mut Node) -> Option<&mut Label> {
+    node.saved.as_mut()?.label.as_mut()
+}
+
+/// What a request on its way asks for.
+fn wanted(link: &mut Link) -> Option<&mut (Id, Byte)> {
+    link.request.as_mut()?.wanted.as_mut()
 }
 
 /// An offset, counted from another.

@@ -4,8 +4,8 @@
 //! **Reading order.** [`world`] and [`link`] name the variables; [`rules`] say what one step may do
 //! ([`rules::primary`], [`rules::snapshot`], [`rules::replica`], [`rules::roles`], [`rules::process`],
 //! [`rules::environment`]); [`decision`] holds the choices as functions over numbers; [`rulebook`] says where versions differ; [`property`] and [`history`] say what must hold, and of what;
-//! [`fault`] breaks one entry at a time. Then the machinery: [`scope`], [`canonical`], [`search`], [`walk`],
-//! [`graph`], [`liveness`], [`claims`], [`checker`].
+//! [`fault`] breaks one entry at a time. Then the machinery: [`scope`], [`canonical`], [`packed`], [`search`],
+//! [`walk`], [`graph`], [`liveness`], [`claims`], [`checker`].
 //!
 //! **Units.** A command is two units of the stream, head and tail; a [`ReplOffset`](offset::ReplOffset) counts
 //! units so far, a [`NextByte`](offset::NextByte) names the first unit wanted. Backlogs and lags are in commands.
@@ -39,6 +39,7 @@ pub mod liveness;
 pub mod narrate;
 pub mod offset;
 pub mod oracle;
+pub mod packed;
 pub mod property;
 pub mod rulebook;
 pub mod rules;

@@ -62,7 +62,7 @@ pub fn moments(
 
 /// The same world; renumbered when a plan is so long that one more command might not fit.
 fn roomy(world: &World) -> World {
-    let last_write = world.writes_in_use().writes().last().unwrap_or(0);
+    let last_write = world.writes_in_use().newest();
     let longest = world
         .histories
         .iter()

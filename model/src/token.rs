@@ -33,7 +33,8 @@ pub enum Token {
 }
 
 impl Token {
-    const fn nibble(self) -> u64 {
+    /// As a number from 1 to 15.
+    pub(crate) const fn nibble(self) -> u64 {
         match self {
             Self::Write(number) => number as u64,
             Self::Foreign => 13,
@@ -42,7 +43,8 @@ impl Token {
         }
     }
 
-    const fn from_nibble(nibble: u64) -> Self {
+    /// The reverse of [`Self::nibble`].
+    pub(crate) const fn from_nibble(nibble: u64) -> Self {
         match nibble {
             13 => Self::Foreign,
             14 => Self::Stray,
@@ -78,6 +80,16 @@ impl Tokens {
 
     const fn of(nibbles: u64, len: usize) -> Self {
         Self(nibbles & ((1 << (4 * len)) - 1) | (len as u64) << LENGTH_BIT)
+    }
+
+    /// The sequence as a number; [`Self::from_bits`] undoes it.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The sequence of this number.
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
     }
 
     /// How many tokens.
@@ -220,9 +232,32 @@ impl Data {
         Self(self.0 | other.0)
     }
 
+    /// The data set as a number below `2^(MAX_WRITES + 1)`; [`Self::from_bits`] undoes it.
+    pub(crate) const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The data set of this number.
+    pub(crate) const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    /// The highest write in it, or zero.
+    pub const fn newest(self) -> WriteNumber {
+        match (self.0 & !1).checked_ilog2() {
+            Some(write) => write as WriteNumber,
+            None => 0,
+        }
+    }
+
     /// The writes in it, lowest first.
     pub fn writes(self) -> impl Iterator<Item = WriteNumber> {
-        (1..=MAX_WRITES).filter(move |&write| self.contains(write))
+        let mut left = self.0 & !1;
+        std::iter::from_fn(move || {
+            let lowest = (left != 0).then_some(left.trailing_zeros() as WriteNumber)?;
+            left &= left - 1;
+            Some(lowest)
+        })
     }
 
     /// This data set after one more command.

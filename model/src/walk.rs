@@ -85,7 +85,7 @@ pub fn fingerprint(world: &World) -> u64 {
 
 /// The fingerprint is a hash already.
 #[derive(Default, Clone, Copy)]
-struct Passed(u64);
+pub(crate) struct Passed(u64);
 
 impl std::hash::Hasher for Passed {
     fn finish(&self) -> u64 {

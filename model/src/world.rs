@@ -273,12 +273,17 @@ impl Node {
         }
     }
 
-    /// The node without a history of its own: no name, no numbering, no backlog.
-    pub const fn forget_own_history(&mut self) {
+    /// The node without a history of its own: no name, no numbering, no backlog. Answers whether it had any.
+    pub fn forget_own_history(&mut self) -> bool {
+        let had = self.id != Id::ANONYMOUS
+            || self.offset != ReplOffset(0)
+            || self.secondary.is_some()
+            || self.backlog.is_some();
         self.id = Id::ANONYMOUS;
         self.offset = ReplOffset(0);
         self.secondary = None;
         self.backlog = None;
+        had
     }
 
     /// What this node consults when it is asked to continue, with a backlog of `capacity` weighing commands.
@@ -348,26 +353,15 @@ impl Topology {
 /// Only the nodes there are count.
 impl std::hash::Hash for World {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        let Self {
-            count,
-            nodes,
-            links,
-            histories,
-            stranger,
-            broken,
-        } = self;
-        nodes[..usize::from(*count)].hash(state);
-        links[..usize::from(*count)].hash(state);
-        let named = histories
-            .iter()
-            .rposition(|history| *history != History::default());
-        histories[..named.map_or(0, |last| last + 1)].hash(state);
-        (stranger, broken).hash(state);
+        for word in self.pack().words() {
+            state.write_u64(*word);
+        }
     }
 }
 
 impl World {
-    fn of_primaries(count: usize) -> Self {
+    /// Fresh and empty servers that follow nobody.
+    pub(crate) fn of_primaries(count: usize) -> Self {
         Self {
             count: count as u8,
             nodes: [Node::new(Role::Primary); MAX_NODES],
@@ -478,7 +472,7 @@ impl World {
     /// # Panics
     /// When [`MAX_WRITES`] is exceeded: the scope is too wide for this representation.
     pub fn next_write(&self) -> WriteNumber {
-        let highest = self.writes_in_use().writes().last().unwrap_or(0);
+        let highest = self.writes_in_use().newest();
         assert!(
             highest < MAX_WRITES,
             "more than {MAX_WRITES} writes that something distinguishes"
