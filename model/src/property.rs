@@ -69,6 +69,120 @@ pub struct Edge<'a> {
     pub after: &'a World,
     /// Era and configuration.
     pub setting: &'a Setting,
+    /// What has to be judged.
+    change: Change,
+}
+
+/// Which parts of a world a step has changed, a bit for each node and each link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Change {
+    nodes: u8,
+    links: u8,
+    histories: bool,
+    stranger: bool,
+}
+
+impl Change {
+    const NOTHING: Self = Self {
+        nodes: 0,
+        links: 0,
+        histories: false,
+        stranger: false,
+    };
+
+    const EVERYTHING: Self = Self {
+        nodes: u8::MAX,
+        links: u8::MAX,
+        histories: true,
+        stranger: true,
+    };
+
+    fn between(before: &World, after: &World) -> Self {
+        let mut change = Self {
+            histories: before.histories != after.histories,
+            stranger: before.stranger != after.stranger,
+            ..Self::NOTHING
+        };
+        for node in after.node_ids() {
+            let bit = 1 << node as u8;
+            if before.node(node) != after.node(node) {
+                change.nodes |= bit;
+            }
+            if before.link(node) != after.link(node) {
+                change.links |= bit;
+            }
+        }
+        change
+    }
+}
+
+impl<'a> Edge<'a> {
+    /// A step of which nothing is known: every property is judged on the whole world after it.
+    pub const fn new(
+        before: &'a World,
+        step: Step,
+        after: &'a World,
+        setting: &'a Setting,
+    ) -> Self {
+        Self {
+            before,
+            step,
+            after,
+            setting,
+            change: Change::EVERYTHING,
+        }
+    }
+
+    /// A step from a world in which every property that is watched holds: what has not changed need not be
+    /// judged again. `None` if nothing has.
+    pub fn from_sound(
+        before: &'a World,
+        step: Step,
+        after: &'a World,
+        setting: &'a Setting,
+    ) -> Option<Self> {
+        let change = Change::between(before, after);
+        (change != Change::NOTHING).then_some(Self {
+            before,
+            step,
+            after,
+            setting,
+            change,
+        })
+    }
+
+    /// Whether a node has to be judged.
+    fn concerns_node(&self, node: NodeId) -> bool {
+        self.change.nodes >> node as u8 & 1 == 1
+    }
+
+    /// Whether a link has to be judged, the nodes at its ends apart.
+    fn concerns_link(&self, replica: NodeId) -> bool {
+        self.change.links >> replica as u8 & 1 == 1
+    }
+
+    /// Whether a link has to be judged, or a node at one of its ends.
+    fn concerns_ends(&self, replica: NodeId) -> bool {
+        let parent = self.after.parent(replica);
+        self.concerns_link(replica)
+            || self.concerns_node(replica)
+            || parent.is_some_and(|parent| self.concerns_node(parent))
+    }
+
+    /// The nodes to be judged.
+    fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.after
+            .node_ids()
+            .filter(|&node| self.concerns_node(node))
+    }
+
+    /// The nodes to be judged where what truly happened is read too.
+    fn nodes_by_history(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let all = self.change.histories;
+        self.after
+            .node_ids()
+            .filter(move |&node| all || self.concerns_node(node))
+    }
 }
 
 impl Property {

@@ -379,7 +379,7 @@ impl Scope {
 
     /// Whether a canonical world lies inside.
     pub fn admits(&self, world: &World) -> bool {
-        self.admits_writes(world, world.writes_in_use().writes().last().unwrap_or(0))
+        self.admits_writes(world, world.writes_in_use().newest())
     }
 
     /// The same, for a world that is known to tell so many writes apart.
@@ -398,24 +398,28 @@ impl Scope {
     /// * where roles do not change, the name, the numbering and the backlog of a replica without replicas;
     /// * the secondary ID of a node without backlog, if the birth of the next one clears it; and the name it has
     ///   left when it follows nothing either.
-    pub fn forget_unseen(&self, world: &mut World, book: &Rulebook) {
+    ///
+    /// Answers whether there was anything to forget.
+    pub fn forget_unseen(&self, world: &mut World, book: &Rulebook) -> bool {
         let fixed = !self.roles && !self.role_restarts;
+        let mut forgot = false;
         for node in world.node_ids() {
             let leaf = fixed && !world.is_primary(node) && world.replicas_of(node).next().is_none();
             let own = world.node_mut(node);
             if !self.restarts && !self.role_restarts {
-                own.saved = None;
+                forgot |= own.saved.take().is_some();
             }
             if leaf {
-                own.forget_own_history();
+                forgot |= own.forget_own_history();
             }
             if own.backlog.is_none() && book.backlog_birth == BacklogBirth::FreshId {
-                own.secondary = None;
+                forgot |= own.secondary.take().is_some();
                 if own.following.is_none() && own.role != Role::Primary {
-                    own.forget_own_history();
+                    forgot |= own.forget_own_history();
                 }
             }
         }
+        forgot
     }
 
     /// What is bounded, in words.

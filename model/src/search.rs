@@ -89,24 +89,18 @@ impl Search {
         if world.broken != 0 {
             return None;
         }
-        let after = step.apply(world, &self.setting)?;
-        let edge = Edge {
-            before: world,
-            step,
-            after: &after,
-            setting: &self.setting,
-        };
+        let mut next = step.outcome(world, &self.setting)?;
+        let edge = Edge::from_sound(world, step, &next, &self.setting)?;
         let claimed = self.claim.is_none_or(|holds| holds(&edge));
         let broken = broken_by(&edge, self.watched) | if claimed { 0 } else { CLAIM_BIT };
-        let mut next = after;
-        self.scope.forget_unseen(&mut next, &self.setting.book);
-        if broken == 0 && next == *world {
+        let forgot = self.scope.forget_unseen(&mut next, &self.setting.book);
+        if forgot && broken == 0 && next == *world {
             return None;
         }
         let writes = if self.canonical {
             next.make_canonical()
         } else {
-            next.writes_in_use().writes().last().unwrap_or(0)
+            next.writes_in_use().newest()
         };
         next.broken = broken;
         self.scope.admits_writes(&next, writes).then_some(next)

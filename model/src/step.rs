@@ -301,10 +301,15 @@ impl Step {
 
     /// The world after this step, or `None` where the rule does not apply or changes nothing.
     pub fn apply(self, world: &World, setting: &Setting) -> Option<World> {
+        self.outcome(world, setting).filter(|next| next != world)
+    }
+
+    /// The world after this step, which may be the same, or `None` where the rule does not apply.
+    pub fn outcome(self, world: &World, setting: &Setting) -> Option<World> {
         if world.stranger.is_some() && !matches!(self, Self::StrangerLeaves { .. }) {
             return None;
         }
-        self.rule(world, setting).filter(|next| next != world)
+        self.rule(world, setting)
     }
 
     fn rule(self, world: &World, setting: &Setting) -> Option<World> {

@@ -129,12 +129,7 @@ impl Explorer {
         let setting = &self.0.setting;
         let mut text = format!("{}.\n\n", moment.sentence(setting));
         text.push_str(&fields::table(&moment.before, &moment.after, setting));
-        let edge = Edge {
-            before: &moment.before,
-            step: moment.step,
-            after: &moment.after,
-            setting,
-        };
+        let edge = Edge::new(&moment.before, moment.step, &moment.after, setting);
         text.push_str("\nproperties after this step\n");
         for property in Property::ALL {
             let holds = match (property, property.holds(&edge)) {

@@ -42,7 +42,8 @@ pub(super) fn continued_exactly(edge: &Edge<'_>) -> bool {
 
 /// S4.
 pub(super) fn snapshots_match_their_labels(edge: &Edge<'_>) -> bool {
-    edge.after.node_ids().all(|replica| {
+    let concerned = |replica: &NodeId| edge.change.histories || edge.concerns_ends(*replica);
+    edge.after.node_ids().filter(concerned).all(|replica| {
         let Some(parent) = edge.after.parent(replica) else {
             return true;
         };

@@ -28,7 +28,7 @@ fn is_true(edge: &Edge<'_>, label: Label, (data, half): Holding) -> bool {
 
 /// S1.
 pub(super) fn are_true(edge: &Edge<'_>) -> bool {
-    edge.after.node_ids().all(|node| {
+    edge.nodes_by_history().all(|node| {
         let own = edge.after.node(node);
         let following = own
             .following
@@ -45,11 +45,11 @@ pub(super) fn are_true(edge: &Edge<'_>) -> bool {
 
 /// S2.
 pub(super) fn equal_ones_have_equal_data(edge: &Edge<'_>) -> bool {
-    edge.after.node_ids().all(|node| {
+    edge.nodes().all(|node| {
         usable(edge, node).all(|(label, holding)| {
             edge.after
                 .node_ids()
-                .take_while(|&other| other != node)
+                .filter(|&other| other != node)
                 .flat_map(|other| usable(edge, other))
                 .all(|(same, other)| label != same || holding == other)
         })
@@ -66,7 +66,7 @@ fn usable(edge: &Edge<'_>, node: NodeId) -> impl Iterator<Item = (Label, Holding
 
 /// S5.
 pub(super) fn backlogs_end_the_stream(edge: &Edge<'_>) -> bool {
-    edge.after.node_ids().all(|node| {
+    edge.nodes_by_history().all(|node| {
         let own = edge.after.node(node);
         let Some(backlog) = own.backlog else {
             return true;
@@ -83,7 +83,7 @@ pub(super) fn backlogs_end_the_stream(edge: &Edge<'_>) -> bool {
 
 /// S6. A node without backlog, whose name nobody knows, cannot use its secondary ID.
 pub(super) fn secondary_ids_name_a_common_past(edge: &Edge<'_>) -> bool {
-    edge.after.node_ids().all(|node| {
+    edge.nodes_by_history().all(|node| {
         let own = edge.after.node(node);
         let Some(former) = own.secondary else {
             return true;
@@ -108,26 +108,28 @@ pub(super) fn shared_past(world: &World, one: Id, other: Id, byte: Byte) -> bool
 /// S7. With replication IDs: the name of a primary without backlog is unknown, or still true. With run IDs: no
 /// label whose truth is gone lies where the backlog could serve it.
 pub(super) fn uncounted_writes_retire_them(edge: &Edge<'_>) -> bool {
-    edge.after.node_ids().all(|node| {
-        let own = edge.after.node(node);
-        match (edge.setting.book.identity, own.backlog) {
-            (Identity::ReplicationId, None) => {
-                !edge.after.is_primary(node)
-                    || own.id == Id::ANONYMOUS
-                    || edge.after.meaning(own.label()) == Meaning::Data(own.data, None)
+    let concerned = edge.nodes_by_history().next().is_some();
+    !concerned
+        || edge.after.node_ids().all(|node| {
+            let own = edge.after.node(node);
+            match (edge.setting.book.identity, own.backlog) {
+                (Identity::ReplicationId, None) => {
+                    !edge.after.is_primary(node)
+                        || own.id == Id::ANONYMOUS
+                        || edge.after.meaning(own.label()) == Meaning::Data(own.data, None)
+                }
+                (Identity::None | Identity::RunId, None) | (Identity::None, _) => true,
+                (_, Some(backlog)) => edge.after.node_ids().all(|other| {
+                    let given = edge.after.node(other).following;
+                    given
+                        .filter(|label| label.id == own.id)
+                        .is_none_or(|label| {
+                            label.offset.next_byte() < backlog.first
+                                || is_true(edge, label, holding(edge, other))
+                        })
+                }),
             }
-            (Identity::None | Identity::RunId, None) | (Identity::None, _) => true,
-            (_, Some(backlog)) => edge.after.node_ids().all(|other| {
-                let given = edge.after.node(other).following;
-                given
-                    .filter(|label| label.id == own.id)
-                    .is_none_or(|label| {
-                        label.offset.next_byte() < backlog.first
-                            || is_true(edge, label, holding(edge, other))
-                    })
-            }),
-        }
-    })
+        })
 }
 
 /// S8. A node that passes a stream on extends nothing: what it passes on was written upstream.
@@ -154,7 +156,7 @@ fn writes_its_own(world: &World, replica: NodeId) -> bool {
 /// S9.
 pub(super) fn offsets_lie_between_commands(edge: &Edge<'_>) -> bool {
     !edge.setting.book.names_histories()
-        || edge.after.node_ids().all(|node| {
+        || edge.nodes_by_history().all(|node| {
             let following = edge.after.node(node).following;
             following.is_none_or(|label| {
                 edge.after
@@ -172,7 +174,7 @@ pub(super) fn data_stay_until_replaced(edge: &Edge<'_>) -> bool {
     );
     replaced
         || is_restart(edge.step)
-        || edge.after.node_ids().all(|node| {
+        || edge.nodes().all(|node| {
             let (before, after) = (edge.before.node(node).data, edge.after.node(node).data);
             before.writes().all(|write| after.contains(write))
         })
@@ -190,7 +192,7 @@ fn is_restart(step: Step) -> bool {
 
 /// S15. A snapshot may begin anywhere; only going on may not go back.
 pub(super) fn offsets_do_not_go_back(edge: &Edge<'_>) -> bool {
-    edge.after.node_ids().all(|node| {
+    edge.nodes().all(|node| {
         let exempt = (is_restart(edge.step) && edge.step.node() == node)
             || edge.step == Step::ReceiveSnapshot { replica: node };
         let (before, after) = (edge.before.node(node), edge.after.node(node));
