@@ -5,7 +5,7 @@
 //! ([`rules::primary`], [`rules::snapshot`], [`rules::replica`], [`rules::roles`], [`rules::process`],
 //! [`rules::environment`]); [`decision`] holds the choices as functions over numbers; [`rulebook`] says where versions differ; [`property`] and [`history`] say what must hold, and of what;
 //! [`fault`] breaks one entry at a time. Then the machinery: [`scope`], [`canonical`], [`packed`], [`search`],
-//! [`walk`], [`graph`], [`liveness`], [`claims`], [`checker`].
+//! [`walk`], [`survey`], [`graph`], [`liveness`], [`claims`], [`checker`].
 //!
 //! **Units.** A command is two units of the stream, head and tail; a [`ReplOffset`](offset::ReplOffset) counts
 //! units so far, a [`NextByte`](offset::NextByte) names the first unit wanted. Backlogs and lags are in commands.
@@ -47,6 +47,7 @@ pub mod scope;
 pub mod search;
 pub mod situation;
 pub mod step;
+pub mod survey;
 pub mod token;
 pub mod walk;
 pub mod world;

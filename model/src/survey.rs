@@ -1,0 +1,265 @@
+//! The wide engine: every world and every edge of a scope, on several threads, in as little memory as there is.
+//!
+//! Of a world that was visited a 64-bit fingerprint is kept and nothing else, of one that waits its squeezed
+//! words. So there is no way back: where a survey finds a violation, [`crate::walk`] finds the path to it. It is
+//! breadth first, level by level, which makes every figure the same on any number of threads.
+
+use crate::packed::Squeezed;
+use crate::search::Search;
+use crate::step::Step;
+use crate::walk::{End, Passed, Progress, fingerprint};
+use crate::world::World;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::BuildHasherDefault;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// How far a survey goes, and with how much help.
+#[derive(Clone, Copy, Debug)]
+pub struct Means {
+    /// The most states to visit, give or take a block of each thread.
+    pub max_states: usize,
+    /// How many threads.
+    pub threads: NonZeroUsize,
+}
+
+impl Means {
+    /// Everything, on all processors.
+    pub fn all() -> Self {
+        Self {
+            max_states: usize::MAX,
+            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+}
+
+/// What a survey found.
+#[derive(Debug)]
+pub struct Survey {
+    /// Distinct states.
+    pub states: usize,
+    /// Steps that applied, from whatever state to whatever state.
+    pub edges: u64,
+    /// The longest of the shortest paths.
+    pub depth: usize,
+    /// How often each rule and branch fired.
+    pub fired: BTreeMap<Step, u64>,
+    /// How many states have so many steps that apply, by that number.
+    pub degrees: Vec<u64>,
+    /// The properties broken on the level where the first violation is, as bits.
+    pub broken: u32,
+    /// Why it ended.
+    pub end: End,
+}
+
+/// How many worlds a thread takes at a time.
+const BLOCK: usize = 512;
+
+/// How many parts the visited set has, each with a lock of its own; a power of two.
+const SHARDS: usize = 256;
+
+/// The fingerprints of what was visited.
+struct Seen {
+    shards: Vec<Mutex<HashSet<u64, BuildHasherDefault<Passed>>>>,
+    len: AtomicUsize,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            len: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether it is new. The set takes its own place from the lowest and the highest bits of a fingerprint, so
+    /// that the shard is chosen by others.
+    fn insert(&self, fingerprint: u64) -> bool {
+        let shard = (fingerprint >> 40) as usize % SHARDS;
+        let new = locked(&self.shards[shard]).insert(fingerprint);
+        if new {
+            self.len.fetch_add(1, Ordering::Relaxed);
+        }
+        new
+    }
+
+    fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+}
+
+/// A thread that panics ends the survey as it is; what it left is not looked at.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the threads share on one level.
+struct Level<'a> {
+    search: &'a Search,
+    seen: &'a Seen,
+    max_states: usize,
+    waiting: Mutex<Vec<Squeezed>>,
+    /// Worlds found for the next level.
+    found: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+/// What one thread counts.
+struct Tally {
+    fired: Vec<u64>,
+    degrees: Vec<u64>,
+    broken: u32,
+    next_level: Vec<Squeezed>,
+}
+
+impl Tally {
+    fn new(search: &Search) -> Self {
+        Self {
+            fired: vec![0; search.steps.len()],
+            degrees: vec![0; search.steps.len() + 1],
+            broken: 0,
+            next_level: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        let pairs = [
+            (&mut self.fired, other.fired),
+            (&mut self.degrees, other.degrees),
+        ];
+        for (own, others) in pairs {
+            own.iter_mut()
+                .zip(others)
+                .for_each(|(own, other)| *own += other);
+        }
+        self.broken |= other.broken;
+        self.next_level.extend(other.next_level);
+    }
+}
+
+/// Visits a whole scope, up to the level of the first violation. `watch` is told of the progress now and then,
+/// and may end the survey by answering `false`.
+pub fn survey(search: &Search, means: Means, mut watch: impl FnMut(Progress) -> bool) -> Survey {
+    let seen = Seen::new();
+    let beginning = search.beginning();
+    seen.insert(fingerprint(&beginning));
+    let mut total = Tally::new(search);
+    total.next_level.push(Squeezed::of(&beginning));
+    let mut depth = 0;
+    let end = loop {
+        let waiting = std::mem::take(&mut total.next_level);
+        let level = Level {
+            search,
+            seen: &seen,
+            max_states: means.max_states,
+            waiting: Mutex::new(waiting),
+            found: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+        };
+        let goes_on = level.visit(means.threads, &mut total, depth, &mut watch);
+        if !goes_on {
+            break End::Interrupted;
+        }
+        if seen.len() >= means.max_states {
+            break End::TooManyStates;
+        }
+        if total.next_level.is_empty() && total.broken == 0 {
+            break End::Complete;
+        }
+        depth += 1;
+        if total.broken != 0 {
+            break End::Violated;
+        }
+    };
+    Survey {
+        states: seen.len(),
+        edges: total.fired.iter().sum(),
+        depth,
+        fired: search.steps.iter().copied().zip(total.fired).collect(),
+        degrees: total.degrees,
+        broken: total.broken,
+        end,
+    }
+}
+
+impl Level<'_> {
+    /// Expands every waiting world, and adds what was found to the total. Answers whether to go on.
+    fn visit(
+        &self,
+        threads: NonZeroUsize,
+        total: &mut Tally,
+        depth: usize,
+        watch: &mut impl FnMut(Progress) -> bool,
+    ) -> bool {
+        let helpers = threads.get().min(self.blocks_waiting()) - 1;
+        let report = || {
+            watch(Progress {
+                states: self.seen.len(),
+                queue: self.blocks_waiting() * BLOCK + self.found.load(Ordering::Relaxed),
+                depth,
+            })
+        };
+        thread::scope(|scope| {
+            let helpers: Vec<_> = (0..helpers)
+                .map(|_| scope.spawn(|| self.work(|| true)))
+                .collect();
+            total.add(self.work(report));
+            for helper in helpers {
+                match helper.join() {
+                    Ok(tally) => total.add(tally),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+        });
+        !self.stopped.load(Ordering::Relaxed)
+    }
+
+    fn blocks_waiting(&self) -> usize {
+        locked(&self.waiting).len()
+    }
+
+    /// One thread's part: a block after the other, until none is left or somebody says stop.
+    fn work(&self, mut report: impl FnMut() -> bool) -> Tally {
+        let mut tally = Tally::new(self.search);
+        while self.seen.len() < self.max_states && !self.stopped.load(Ordering::Relaxed) {
+            let Some(block) = locked(&self.waiting).pop() else {
+                break;
+            };
+            for world in block.worlds() {
+                self.expand(&world, &mut tally);
+            }
+            if !report() {
+                self.stopped.store(true, Ordering::Relaxed);
+            }
+        }
+        tally
+    }
+
+    fn expand(&self, world: &World, tally: &mut Tally) {
+        let mut degree = 0;
+        for (place, &step) in self.search.steps.iter().enumerate() {
+            let Some(next) = self.search.next(world, step) else {
+                continue;
+            };
+            degree += 1;
+            tally.fired[place] += 1;
+            tally.broken |= next.broken;
+            if self.seen.insert(fingerprint(&next)) {
+                self.found.fetch_add(1, Ordering::Relaxed);
+                tally.keep(&next);
+            }
+        }
+        tally.degrees[degree] += 1;
+    }
+}
+
+impl Tally {
+    fn keep(&mut self, world: &World) {
+        match self.next_level.last_mut() {
+            Some(block) if block.len() < BLOCK => block.push(world),
+            _ => self.next_level.push(Squeezed::of(world)),
+        }
+    }
+}
