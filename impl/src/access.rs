@@ -6,8 +6,12 @@ use crate::client::{Announced, Session};
 use crate::commands::{self, CommandSpec, Flags};
 use crate::event::ClientId;
 use crate::replica::Link;
-use crate::resp::{Reply, parse_integer};
+use crate::resp::{Protocol, Reply, parse_integer};
 use crate::server::Server;
+use crate::transfer::LoadingKind;
+
+/// The answer to what has to wait until data are read.
+pub(crate) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 
 /// The only name that a password belongs to here.
 const USER: &[u8] = b"default";
@@ -55,6 +59,14 @@ impl Server {
             return refuse(
                 "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
             );
+        }
+        let refused = match self.loading() {
+            None => false,
+            Some(LoadingKind::Instead) => !spec.flags.contains(Flags::LOADING),
+            Some(LoadingKind::Beside) => spec.flags.contains(Flags::NO_ASYNC_LOADING),
+        };
+        if refused {
+            return refuse(LOADING);
         }
         Ok(spec)
     }
@@ -129,14 +141,18 @@ impl Server {
         Reply::OK
     }
 
-    /// `HELLO [2 [AUTH name password] [SETNAME name]]`: introduces both sides; only RESP2 is spoken here.
+    /// `HELLO [2|3 [AUTH name password] [SETNAME name]]`: introduces both sides and settles how the client is answered.
     pub(crate) fn hello_reply(&mut self, id: ClientId, args: &[Bytes]) -> Reply {
-        if args
-            .get(1)
-            .is_some_and(|version| parse_integer(version) != Some(2))
-        {
-            return Reply::Error("NOPROTO unsupported protocol version".into());
-        }
+        let wanted = match args.get(1).map(|version| parse_integer(version)) {
+            None => None,
+            Some(Some(2)) => Some(Protocol::Resp2),
+            Some(Some(3)) => Some(Protocol::Resp3),
+            Some(Some(_)) => return Reply::Error("NOPROTO unsupported protocol version".into()),
+            Some(None) => {
+                let text = "ERR Protocol version is not an integer or out of range";
+                return Reply::Error(text.into());
+            }
+        };
         let mut rest = args.get(2..).unwrap_or_default();
         while let Some((word, after)) = rest.split_first() {
             match (word.to_ascii_lowercase().as_slice(), after) {
@@ -165,32 +181,33 @@ impl Server {
                 AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
             return Reply::Error(text.into());
         }
+        if let (Some(client), Some(protocol)) = (self.clients.get_mut(&id), wanted) {
+            client.protocol = protocol;
+        }
         self.introduction(id)
     }
 
     fn introduction(&self, id: ClientId) -> Reply {
-        let text = |text: &str| Reply::Bulk(Bytes::copy_from_slice(text.as_bytes()));
+        let protocol = self
+            .clients
+            .get(&id)
+            .map_or_else(Protocol::default, |client| client.protocol);
         let role = if self.is_primary() {
             "master"
         } else {
             "replica"
         };
-        Reply::Array(vec![
-            text("server"),
-            text("redis"),
-            text("version"),
-            text(self.rules.era.redis_version()),
-            text("proto"),
-            Reply::Integer(2),
-            text("id"),
-            Reply::Integer(id.0 as i64),
-            text("mode"),
-            text("standalone"),
-            text("role"),
-            text(role),
-            text("modules"),
-            Reply::Array(Vec::new()),
-        ])
+        let lines = [
+            ("server", Reply::text("redis")),
+            ("version", Reply::text(self.rules.era.redis_version())),
+            ("proto", Reply::Integer(protocol.number())),
+            ("id", Reply::Integer(id.0 as i64)),
+            ("mode", Reply::text("standalone")),
+            ("role", Reply::text(role)),
+            ("modules", Reply::Array(Vec::new())),
+        ];
+        let named = lines.map(|(name, value)| (Reply::text(name), value));
+        Reply::Map(named.into())
     }
 
     /// `RESET`: as if it had just connected.
@@ -201,6 +218,7 @@ impl Server {
             client.announced = Announced::default();
             client.name = Bytes::new();
             client.authenticated = open;
+            client.protocol = Protocol::default();
         }
         Reply::Simple("RESET")
     }

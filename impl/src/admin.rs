@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::access::LOADING;
 use crate::client::Blocked;
 use crate::config::{Config, ConfigError};
 use crate::dispatch::Answer;
@@ -9,6 +10,9 @@ use crate::event::{Action, ClientId};
 use crate::keyspace::glob;
 use crate::resp::Reply;
 use crate::server::{Server, Stats};
+
+/// What cannot be set while data are being read.
+const FIXED_WHILE_LOADING: [&[u8]; 2] = [b"appendonly", b"repl-diskless-load"];
 
 impl Server {
     pub(crate) fn config_command(&mut self, id: ClientId, args: &[Bytes], now_ms: u64) -> Answer {
@@ -67,21 +71,17 @@ impl Server {
                 .iter()
                 .any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
         };
-        let pairs = self
-            .config
-            .get(matches)
-            .into_iter()
-            .flat_map(|(name, value)| {
-                [
-                    Reply::Bulk(Bytes::from_static(name.as_bytes())),
-                    Reply::Bulk(Bytes::from(value)),
-                ]
-            });
-        Reply::Array(pairs.collect())
+        let pairs = self.config.get(matches).into_iter();
+        let pairs = pairs.map(|(name, value)| (Reply::text(name), Reply::text(&value)));
+        Reply::Map(pairs.collect())
     }
 
     /// All of it or nothing: an error leaves every value as it was.
     fn config_set(&mut self, pairs: &[Bytes], now_ms: u64) -> Reply {
+        let fixed = |pair: &[Bytes]| FIXED_WHILE_LOADING.contains(&&*pair[0].to_ascii_lowercase());
+        if self.loading().is_some() && pairs.chunks_exact(2).any(fixed) {
+            return Reply::Error(LOADING.into());
+        }
         let before = self.config.clone();
         for pair in pairs.chunks_exact(2) {
             let (name, value) = (

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use crate::commands::Wait;
 use crate::event::{ClientId, Framing, JobId, Peer};
 use crate::offset::ReplOffset;
-use crate::resp::{Limits, Request, RequestDecoder};
+use crate::resp::{Limits, Protocol, Request, RequestDecoder};
 use crate::shared_stream::Position;
 use crate::watching::Watch;
 
@@ -38,6 +38,8 @@ pub struct Announced {
     pub reads_end_mark: bool,
     /// It understands `+CONTINUE` with a name.
     pub reads_new_id: bool,
+    /// It wants a snapshot and nothing after it.
+    pub snapshot_only: bool,
 }
 
 /// What a connection waits for; its further commands wait with it.
@@ -105,6 +107,11 @@ pub enum Phase {
         /// Where the stream goes on after the snapshot.
         from: Position,
     },
+    /// It wants nothing but the snapshot, and all of that is on its way.
+    Leaving {
+        /// So many bytes of the connection are all of it.
+        preceding: u64,
+    },
     /// It gets the stream as it is written.
     Online(StreamStart),
 }
@@ -154,6 +161,8 @@ pub struct Client {
     pub last_command: &'static str,
     /// Whether it gave the password, or needs none.
     pub authenticated: bool,
+    /// How it is answered.
+    pub protocol: Protocol,
     /// Bytes that are not yet a whole command.
     pub input: BytesMut,
     /// Finds the commands in them.
@@ -193,6 +202,7 @@ impl Client {
             active_ms: now_ms,
             last_command: "NULL",
             authenticated: false,
+            protocol: Protocol::default(),
             input: BytesMut::new(),
             decoder: RequestDecoder::new(Limits::default()),
             session: Session::default(),
@@ -218,7 +228,8 @@ impl Client {
     /// Where the stream begins that the system has not taken for this replica, if it holds on to any.
     pub fn oldest_needed(&self) -> Option<Position> {
         match &self.replica.as_ref()?.phase {
-            Phase::Waiting { .. } => None,
+            _ if self.announced.snapshot_only => None,
+            Phase::Waiting { .. } | Phase::Leaving { .. } => None,
             Phase::Accumulating { from, .. } | Phase::Unacknowledged { from, .. } => Some(*from),
             Phase::Receiving(start) | Phase::Online(start) => Some(
                 start
@@ -252,6 +263,7 @@ impl Replica {
         match self.phase {
             Phase::Waiting { .. } | Phase::Accumulating { .. } => "wait_bgsave",
             Phase::Receiving(_) => "send_bulk",
+            Phase::Leaving { .. } => "rdb_transmitted",
             Phase::Unacknowledged { .. } | Phase::Online(_) => "online",
         }
     }

@@ -35,7 +35,7 @@ impl Server {
             b"info" => {
                 let mut text = String::new();
                 self.write_client(id, now_ms, &mut text);
-                Reply::Bulk(Bytes::from(text))
+                Reply::Verbatim(text)
             }
             b"unblock" if (3..=4).contains(&args.len()) => self.client_unblock(&args[2..]),
             b"pause" => self.client_pause(&args[2..], now_ms),
@@ -85,7 +85,7 @@ impl Server {
             for id in ids.iter().filter_map(|id| parse_integer(id)) {
                 self.write_client(ClientId(id as u64), now_ms, &mut text);
             }
-            return Reply::Bulk(Bytes::from(text));
+            return Reply::Verbatim(text);
         }
         let shown = |id: &ClientId| match wanted.as_deref() {
             None => true,
@@ -99,7 +99,7 @@ impl Server {
         if wanted.as_deref().is_none_or(|wanted| wanted == b"master") {
             self.write_link(&mut text);
         }
-        Reply::Bulk(Bytes::from(text))
+        Reply::Verbatim(text)
     }
 
     pub(crate) fn write_client(&self, id: ClientId, now_ms: u64, text: &mut String) {
@@ -128,7 +128,7 @@ impl Server {
             text,
             "id={} addr={} laddr=127.0.0.1:{} fd=-1 name={name} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
              multi={queued} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem={waiting} \
-             tot-mem={} events=rw cmd={} user=default redir=-1 resp=2",
+             tot-mem={} events=rw cmd={} user=default redir=-1 resp={}",
             client.id.0,
             client.address,
             self.port,
@@ -138,6 +138,7 @@ impl Server {
             client.input.len(),
             waiting + client.input.capacity() as u64,
             client.last_command,
+            client.protocol.number(),
         );
     }
 

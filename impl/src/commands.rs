@@ -38,7 +38,7 @@ mod strings;
 mod table;
 
 pub use error::CommandError;
-pub use table::{CommandSpec, Flags, all, lookup};
+pub use table::{CommandSpec, Flags, Keys, all, lookup};
 
 /// On whose behalf a command runs; it decides what an expired key is (PROTOCOL §6 X3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub struct Effect {
 }
 
 /// What a command answered and did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The answer.
     pub reply: Reply,

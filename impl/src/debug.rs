@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::admin::unknown_subcommand;
 use crate::config::DebugAccess;
 use crate::event::{Action, ClientId};
-use crate::keyspace::{Digest, Entry};
+use crate::keyspace::{Digest, Entry, ScoreText};
 use crate::rdb;
 use crate::resp::{Reply, parse_integer};
 use crate::server::Server;
@@ -33,7 +33,7 @@ impl Server {
             b"object" if args.len() == 3 => self.debug_object(id, &args[2]),
             // Knobs of structures that this server does not have.
             b"quicklist-packed-threshold" | b"dict-resizing" => Reply::OK,
-            b"digest" => Reply::Bulk(Bytes::from(self.keyspace.digest().to_string())),
+            b"digest" => self.debug_digest(&args[2..]),
             b"set-active-expire" if args.len() == 3 => {
                 self.active_expire = args[2].as_ref() != b"0";
                 Reply::OK
@@ -53,6 +53,17 @@ impl Server {
     fn selected(&self, id: ClientId) -> usize {
         let client = self.clients.get(&id);
         client.map_or(0, |client| client.session.database)
+    }
+
+    /// `DEBUG DIGEST [SHORTEST]`: all data in one number, that of Redis 7.0; with the word, that of Redis from 7.2 on.
+    fn debug_digest(&self, args: &[Bytes]) -> Reply {
+        let scores = match args {
+            [] => ScoreText::Exact,
+            [word] if word.eq_ignore_ascii_case(b"shortest") => ScoreText::Shortest,
+            _ => return Reply::Error("ERR syntax error".into()),
+        };
+        let digest = self.keyspace.snapshot().digest(scores);
+        Reply::text(&digest.to_string())
     }
 
     /// `DEBUG DIGEST-VALUE <key>...`: zeros for keys that are not there.

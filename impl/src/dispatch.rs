@@ -48,7 +48,9 @@ const OWN_COMMANDS: &[(&str, Run)] = &[
     ("reset", |server, id, _, _| Some(server.reset_reply(id))),
     ("failover", Server::failover_command),
     ("client", Server::client_command),
-    ("command", |_, _, args, _| Some(command_reply(args))),
+    ("command", |server, _, args, _| {
+        Some(server.command_command(args))
+    }),
     ("shutdown", Server::shutdown_command),
     ("save", Server::save_command),
     ("bgsave", |server, _, _, _| Some(server.bgsave_command())),
@@ -416,14 +418,6 @@ fn is_supported(name: &[u8]) -> bool {
     commands::lookup(name).is_some()
         || name.eq_ignore_ascii_case(b"publish")
         || name.eq_ignore_ascii_case(b"spublish")
-}
-
-/// Clients ask at their start; they can do without the answer.
-fn command_reply(args: &[Bytes]) -> Reply {
-    match args.get(1).map(|word| word.to_ascii_lowercase()).as_deref() {
-        Some(b"count") => Reply::Integer(commands::all().len() as i64),
-        _ => Reply::Array(Vec::new()),
-    }
 }
 
 fn time_reply(now_ms: u64) -> Reply {

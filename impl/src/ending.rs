@@ -78,6 +78,10 @@ impl Server {
     }
 
     fn begin_ending(&mut self, wish: &Wish, asked_by: Option<ClientId>, now_ms: u64) {
+        if self.starting {
+            // The data are in the file, and not here: saving now would destroy them.
+            return self.act(Action::Exit);
+        }
         let offset = self.history.offset;
         let waits = !wish.now && self.config.shutdown_timeout_s > 0 && self.lagging(offset);
         let stage = if waits {

@@ -10,8 +10,9 @@ use bytes::Bytes;
 
 use crate::config::{Config, OutputLimits};
 use crate::ids::ReplicationId;
-use crate::keyspace::Snapshot;
+use crate::keyspace::{Keyspace, Snapshot};
 use crate::rdb::{Loaded, ReplicationFields};
+use crate::server::SavedPosition;
 
 /// A connection that somebody opened to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +119,13 @@ pub enum Event {
     LinkDown {
         /// The attempt.
         link: LinkId,
+    },
+    /// Our own snapshot file was read at the start, or there is none.
+    FileLoaded {
+        /// What it held.
+        keyspace: Box<Keyspace>,
+        /// Its label, if it had one.
+        label: Option<SavedPosition>,
     },
     /// A snapshot from the primary was read, and kept as our own file where that was asked for.
     SnapshotLoaded {

@@ -240,7 +240,7 @@ impl Server {
                 Phase::Accumulating { framing, .. } => {
                     framing != Framing::Disk && client.written < client.queued
                 }
-                Phase::Waiting { .. } | Phase::Receiving(_) => false,
+                Phase::Waiting { .. } | Phase::Receiving(_) | Phase::Leaving { .. } => false,
             };
             expected && now_ms.saturating_sub(replica.heard_ms) > limit_ms
         };

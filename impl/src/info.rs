@@ -13,6 +13,7 @@ use crate::replica::{Following, Link, Role};
 use crate::resp::Reply;
 use crate::rulebook::Era;
 use crate::server::{Calls, Server};
+use crate::transfer::LoadingKind;
 
 /// Sections in the order in which they are printed.
 const SECTIONS: [&str; 7] = [
@@ -52,7 +53,7 @@ impl Server {
         if ["commandstats", "all", "everything"].into_iter().any(asked) {
             texts.push(self.command_lines());
         }
-        Reply::Bulk(Bytes::from(texts.join("\r\n")))
+        Reply::Verbatim(texts.join("\r\n"))
     }
 
     fn section(&self, section: &str, now_ms: u64) -> String {
@@ -120,15 +121,6 @@ impl Server {
         lines.put("blocked_clients", blocked);
     }
 
-    /// Whether data are being read; a snapshot that needs no file counts from its first byte.
-    fn is_loading(&self) -> bool {
-        match self.link() {
-            Some(Link::Loading(_)) => true,
-            Some(Link::Transfer(transfer)) => transfer.payload.is_direct() && self.loads_directly(),
-            _ => false,
-        }
-    }
-
     fn memory_lines(&self, lines: &mut Lines) {
         let used = (self.memory_bytes)();
         lines.put("used_memory", used);
@@ -146,9 +138,10 @@ impl Server {
         let to_file = |job: &crate::primary::Job| {
             job.purpose == Purpose::OwnFile || job.framing == crate::event::Framing::Disk
         };
-        let loading = self.is_loading();
-        lines.put("loading", u8::from(loading));
-        lines.put("async_loading", 0);
+        let loading = self.loading();
+        let shown = |state| u8::from(loading == Some(state));
+        lines.put("loading", shown(LoadingKind::Instead));
+        lines.put("async_loading", shown(LoadingKind::Beside));
         lines.put("rdb_changes_since_last_save", self.changes);
         lines.put(
             "rdb_bgsave_in_progress",

@@ -26,7 +26,7 @@ mod tree;
 mod value;
 
 pub use blob::Blob;
-pub use digest::Digest;
+pub use digest::{Digest, ScoreText};
 pub use hash::Hash;
 pub use list::List;
 pub use place::scaled;
@@ -233,10 +233,10 @@ impl Keyspace {
         )
     }
 
-    /// The value of Redis's `DEBUG DIGEST`: equal for equal data, whatever the order of the writes; of deadlines it
+    /// The value of `DEBUG DIGEST` up to Redis 7.0: equal for equal data, whatever the order of the writes; of deadlines it
     /// knows only whether there are any.
     pub fn digest(&self) -> Digest {
-        self.snapshot().digest()
+        self.snapshot().digest(ScoreText::default())
     }
 }
 

@@ -27,8 +27,8 @@
 //! # What differs from Redis on purpose
 //!
 //! It listens on the loopback unless told otherwise, and saves nothing unless told to. `DEBUG` answers this machine only.
-//! The fallback to `SYNC` forgets the name of the old history (FLAWS B-01; `--as-shipped` brings the flaw back). While a
-//! snapshot is being read, commands are answered from the old data instead of with `-LOADING`. Cluster, modules, scripts,
+//! The fallback to `SYNC` forgets the name of the old history (FLAWS B-01; `--as-shipped` brings the flaw back). A
+//! snapshot that cannot be read leaves the old data in place; users get `-LOADING` while it is read, as from Redis. Cluster, modules, scripts,
 //! streams, ACLs and the append-only file do not exist; a snapshot that holds what we do not have is refused as a whole.
 
 mod access;
@@ -40,6 +40,7 @@ pub mod commands;
 pub mod config;
 mod connection;
 mod debug;
+mod description;
 mod dispatch;
 mod ending;
 pub mod event;
@@ -78,6 +79,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::ids::IdSource;
 use crate::keyspace::Keyspace;
@@ -90,6 +92,12 @@ use crate::shell::{Clock, Shell};
 
 /// Exit status of a command line that cannot be obeyed.
 const MISUSED: u8 = 2;
+
+/// How long a thread that still reads or stores a snapshot keeps the process from ending.
+const EXIT_WAIT: Duration = Duration::from_secs(2);
+
+/// The data of our own snapshot file, and their label.
+type LoadedFile = (Keyspace, Option<SavedPosition>);
 
 /// Why a server could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -171,15 +179,16 @@ fn start(mut serve: Serve) -> Result<(), StartError> {
     for warning in &serve.warnings {
         tracing::warn!("{warning}");
     }
-    let (keyspace, label) = load(serve.config.snapshot_path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(listen_and_serve(serve, keyspace, label))
+    let served = runtime.block_on(listen_and_serve(serve));
+    runtime.shutdown_timeout(EXIT_WAIT);
+    served
 }
 
 /// The data of the snapshot file, or none if there is no file.
-fn load(path: PathBuf) -> Result<(Keyspace, Option<SavedPosition>), StartError> {
+fn load(path: PathBuf) -> Result<LoadedFile, StartError> {
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes::Bytes::from(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -191,11 +200,7 @@ fn load(path: PathBuf) -> Result<(Keyspace, Option<SavedPosition>), StartError> 
     Ok((loaded.keyspace, loaded.fields.and_then(SavedPosition::of)))
 }
 
-async fn listen_and_serve(
-    serve: Serve,
-    keyspace: Keyspace,
-    label: Option<SavedPosition>,
-) -> Result<(), StartError> {
+async fn listen_and_serve(serve: Serve) -> Result<(), StartError> {
     let listening = Listening::start(&serve.config).await?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
@@ -220,9 +225,11 @@ async fn listen_and_serve(
         memory_bytes: resident_bytes,
         now_ms: clock.now_ms(),
     };
-    let core = Server::new(birth, keyspace, label);
-    tracing::info!("Ready to accept connections");
-    Ok(Shell::new(core, clock, listening, &config).serve().await?)
+    let core = Server::starting(birth);
+    let path = config.snapshot_path();
+    let loading = tokio::task::spawn_blocking(move || load(path));
+    let shell = Shell::new(core, clock, listening, &config);
+    shell.serve(loading).await
 }
 
 /// The memory of this process, in bytes; zero where the system does not say.

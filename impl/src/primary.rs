@@ -270,6 +270,10 @@ impl Server {
             Phase::Receiving(start) if client.written >= start.preceding => {
                 (replica.phase, replica.heard_ms) = (Phase::Online(start), now_ms);
             }
+            Phase::Leaving { preceding } if client.written >= preceding => {
+                self.log("Snapshot sent to a replica that wants no more");
+                return self.close(id, now_ms);
+            }
             Phase::Accumulating { .. } => replica.heard_ms = now_ms,
             _ => {}
         }

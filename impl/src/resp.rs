@@ -1,4 +1,4 @@
-//! RESP2: requests in, replies and stream commands out, all as bytes in memory.
+//! RESP2 and RESP3: requests in, replies and stream commands out, all as bytes in memory.
 //!
 //! The decoder is exactly as strict as Redis: no more, so that real clients work, and no less, so that nobody comes to
 //! rely on our leniency. It counts every byte, because a replica's offset is that count (PROTOCOL §2.5). It never
@@ -8,14 +8,35 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::keyspace::Blob;
+use crate::numbers::exact;
 
 mod decoder;
 mod inline;
 
 pub use decoder::{Limits, ProtocolError, Request, RequestDecoder};
 
+/// The version of the protocol in which a connection is answered. Requests are the same in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Strings, numbers and arrays.
+    #[default]
+    Resp2,
+    /// Also doubles, sets and maps, and one absence for all types (`HELLO 3`).
+    Resp3,
+}
+
+impl Protocol {
+    /// As `HELLO` numbers it.
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Resp2 => 2,
+            Self::Resp3 => 3,
+        }
+    }
+}
+
 /// What a client is answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     /// A status line, without `+`.
     Simple(&'static str),
@@ -33,11 +54,26 @@ pub enum Reply {
     NullArray,
     /// Several replies in one.
     Array(Vec<Reply>),
+    /// A floating-point number; in RESP2 the string of its digits.
+    Double(f64),
+    /// A text for people; in RESP2 a string.
+    Verbatim(String),
+    /// Several replies without an order; in RESP2 an array.
+    Set(Vec<Reply>),
+    /// Replies under names; in RESP2 an array of name, value, name, value.
+    Map(Vec<(Reply, Reply)>),
+    /// An array of arrays of two; in RESP2 one array of all of them.
+    Pairs(Vec<(Reply, Reply)>),
 }
 
 impl Reply {
     /// `+OK`.
     pub const OK: Self = Self::Simple("OK");
+
+    /// A bulk string of a text.
+    pub fn text(text: &str) -> Self {
+        Self::Bulk(Bytes::copy_from_slice(text.as_bytes()))
+    }
 
     /// A bulk string, or the absent string.
     pub fn bulk_or_null(value: Option<Bytes>) -> Self {
@@ -50,28 +86,49 @@ impl Reply {
     }
 
     /// Appends the reply to a buffer.
-    pub fn encode_into(&self, out: &mut BytesMut) {
+    pub fn encode_into(&self, protocol: Protocol, out: &mut BytesMut) {
+        let old = protocol == Protocol::Resp2;
         match self {
             Self::Simple(text) => put_line(out, b'+', text.as_bytes()),
             Self::Error(text) => put_line(out, b'-', text.replace(['\r', '\n'], " ").as_bytes()),
             Self::Integer(number) => put_line(out, b':', number.to_string().as_bytes()),
             Self::Bulk(bytes) => put_bulk(out, bytes),
             Self::Stored(blob) => put_bulk(out, blob),
-            Self::NullBulk => out.put_slice(b"$-1\r\n"),
-            Self::NullArray => out.put_slice(b"*-1\r\n"),
-            Self::Array(items) => {
-                put_line(out, b'*', items.len().to_string().as_bytes());
-                for item in items {
-                    item.encode_into(out);
+            Self::NullBulk if old => out.put_slice(b"$-1\r\n"),
+            Self::NullArray if old => out.put_slice(b"*-1\r\n"),
+            Self::NullBulk | Self::NullArray => out.put_slice(b"_\r\n"),
+            Self::Double(number) if old => put_bulk(out, exact(*number).as_bytes()),
+            Self::Double(number) => put_line(out, b',', exact(*number).as_bytes()),
+            Self::Verbatim(text) if old => put_bulk(out, text.as_bytes()),
+            Self::Verbatim(text) => {
+                put_length(out, b'=', text.len() + b"txt:".len());
+                out.put_slice(b"txt:");
+                put_end(out, text.as_bytes());
+            }
+            Self::Array(items) => put_items(out, b'*', items, protocol),
+            Self::Set(items) => put_items(out, if old { b'*' } else { b'~' }, items, protocol),
+            Self::Map(pairs) | Self::Pairs(pairs) => {
+                match self {
+                    _ if old => put_length(out, b'*', 2 * pairs.len()),
+                    Self::Map(_) => put_length(out, b'%', pairs.len()),
+                    _ => put_length(out, b'*', pairs.len()),
+                }
+                let nested = !old && matches!(self, Self::Pairs(_));
+                for (one, other) in pairs {
+                    if nested {
+                        put_length(out, b'*', 2);
+                    }
+                    one.encode_into(protocol, out);
+                    other.encode_into(protocol, out);
                 }
             }
         }
     }
 
     /// The reply as bytes of its own.
-    pub fn encode(&self) -> Bytes {
+    pub fn encode(&self, protocol: Protocol) -> Bytes {
         let mut out = BytesMut::new();
-        self.encode_into(&mut out);
+        self.encode_into(protocol, &mut out);
         out.freeze()
     }
 }
@@ -80,7 +137,7 @@ impl Reply {
 pub fn encode_command<A: AsRef<[u8]>>(args: &[A]) -> Bytes {
     let payload: usize = args.iter().map(|arg| arg.as_ref().len() + 16).sum();
     let mut out = BytesMut::with_capacity(payload + 16);
-    put_line(&mut out, b'*', args.len().to_string().as_bytes());
+    put_length(&mut out, b'*', args.len());
     for arg in args {
         put_bulk(&mut out, arg.as_ref());
     }
@@ -107,10 +164,25 @@ fn put_line(out: &mut BytesMut, kind: u8, text: &[u8]) {
     out.put_slice(b"\r\n");
 }
 
+fn put_length(out: &mut BytesMut, kind: u8, length: usize) {
+    put_line(out, kind, length.to_string().as_bytes());
+}
+
 fn put_bulk(out: &mut BytesMut, bytes: &[u8]) {
-    put_line(out, b'$', bytes.len().to_string().as_bytes());
+    put_length(out, b'$', bytes.len());
+    put_end(out, bytes);
+}
+
+fn put_end(out: &mut BytesMut, bytes: &[u8]) {
     out.put_slice(bytes);
     out.put_slice(b"\r\n");
+}
+
+fn put_items(out: &mut BytesMut, kind: u8, items: &[Reply], protocol: Protocol) {
+    put_length(out, kind, items.len());
+    for item in items {
+        item.encode_into(protocol, out);
+    }
 }
 
 #[cfg(test)]
@@ -132,7 +204,47 @@ mod tests {
             ),
         ];
         for (reply, wire) in table {
-            assert_eq!(reply.encode(), wire);
+            assert_eq!(reply.encode(Protocol::Resp2), wire);
+        }
+    }
+
+    #[test]
+    fn what_resp3_tells_apart_is_flat_in_resp2() {
+        let pair = || vec![(Reply::text("m"), Reply::Double(2.5))];
+        let text = || Reply::Verbatim("hello".into());
+        let table = [
+            (Reply::NullBulk, "$-1\r\n", "_\r\n"),
+            (Reply::NullArray, "*-1\r\n", "_\r\n"),
+            (
+                Reply::Double(0.1),
+                "$19\r\n0.10000000000000001\r\n",
+                ",0.10000000000000001\r\n",
+            ),
+            (
+                Reply::Double(f64::NEG_INFINITY),
+                "$4\r\n-inf\r\n",
+                ",-inf\r\n",
+            ),
+            (text(), "$5\r\nhello\r\n", "=9\r\ntxt:hello\r\n"),
+            (
+                Reply::Set(vec![Reply::Integer(1)]),
+                "*1\r\n:1\r\n",
+                "~1\r\n:1\r\n",
+            ),
+            (
+                Reply::Map(pair()),
+                "*2\r\n$1\r\nm\r\n$3\r\n2.5\r\n",
+                "%1\r\n$1\r\nm\r\n,2.5\r\n",
+            ),
+            (
+                Reply::Pairs(pair()),
+                "*2\r\n$1\r\nm\r\n$3\r\n2.5\r\n",
+                "*1\r\n*2\r\n$1\r\nm\r\n,2.5\r\n",
+            ),
+        ];
+        for (reply, old, new) in table {
+            assert_eq!(reply.encode(Protocol::Resp2), old);
+            assert_eq!(reply.encode(Protocol::Resp3), new);
         }
     }
 

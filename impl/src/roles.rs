@@ -85,10 +85,16 @@ impl Server {
                 announced.reads_new_id |= value.eq_ignore_ascii_case(b"psync2");
             }
             b"version" if era.has_replication_ids() => {}
-            b"rdb-only" if era.has_replication_ids() && value.as_ref() == b"0" => {}
+            b"rdb-only" if era.has_replication_ids() => {
+                let wanted = parse_integer(value).filter(|wanted| (0..=1).contains(wanted));
+                let refusal = "ERR value is out of range, must between 0 and 1";
+                let wanted = wanted.ok_or_else(|| Reply::Error(refusal.into()))?;
+                announced.snapshot_only = wanted == 1;
+            }
             b"rdb-filter-only" if era.has_replication_ids() && value.is_empty() => {}
-            b"rdb-only" | b"rdb-filter-only" if era.has_replication_ids() => {
-                return Err(Reply::Error("ERR snapshots without a stream, or of a part of the data, are not supported here".into()));
+            b"rdb-filter-only" if era.has_replication_ids() => {
+                let text = "ERR snapshots of a part of the data are not supported here";
+                return Err(Reply::Error(text.into()));
             }
             other => {
                 let option = String::from_utf8_lossy(other).into_owned();
@@ -209,7 +215,7 @@ impl Server {
     }
 
     pub(crate) fn role_reply(&self) -> Reply {
-        let text = |text: &str| Reply::Bulk(Bytes::copy_from_slice(text.as_bytes()));
+        let text = Reply::text;
         match &self.role {
             Role::Primary => {
                 let online = self.replicas().filter(|(_, replica)| replica.is_online());

@@ -101,6 +101,8 @@ pub struct Server {
     pub(crate) clients: BTreeMap<ClientId, Client>,
     /// The connections that asked for the stream: few among many, and looked at for every write.
     pub(crate) attached: BTreeSet<ClientId>,
+    /// Whether our own snapshot file is still being read: until then nothing is known.
+    pub(crate) starting: bool,
     pub(crate) role: Role,
     pub(crate) primary: PrimarySide,
     pub(crate) stats: Stats,
@@ -127,6 +129,14 @@ pub struct Server {
 impl Server {
     /// A node with the data and the label of its snapshot file, if it had one.
     pub fn new(birth: Birth, keyspace: Keyspace, label: Option<SavedPosition>) -> Self {
+        let now_ms = birth.now_ms;
+        let mut server = Self::starting(birth);
+        server.begin(keyspace, label, now_ms);
+        server
+    }
+
+    /// A node whose snapshot file is still being read: it waits for [`Event::FileLoaded`], and users with it.
+    pub fn starting(birth: Birth) -> Self {
         let Birth {
             rules,
             config,
@@ -143,7 +153,7 @@ impl Server {
         } else {
             run_id
         };
-        let mut server = Self {
+        Self {
             history: History::new(id, config.backlog_bytes),
             primary: PrimarySide::new(now_ms, &config),
             rules,
@@ -155,9 +165,10 @@ impl Server {
             port,
             process_id,
             started_ms: now_ms,
-            keyspace,
+            keyspace: Keyspace::new(),
             clients: BTreeMap::new(),
             attached: BTreeSet::new(),
+            starting: true,
             role: Role::Primary,
             stats: Stats::default(),
             interest: Interest::default(),
@@ -174,9 +185,7 @@ impl Server {
             announced_id: None,
             stream_moved: false,
             actions: Vec::new(),
-        };
-        server.begin(label, now_ms);
-        server
+        }
     }
 
     /// Takes one event.
@@ -191,6 +200,7 @@ impl Server {
             Event::LinkUp { link } => self.link_up(link, now_ms),
             Event::LinkReceived { link, bytes } => self.link_received(link, bytes, now_ms),
             Event::LinkDown { link } => self.link_down(link, now_ms),
+            Event::FileLoaded { keyspace, label } => self.begin(*keyspace, label, now_ms),
             Event::SnapshotLoaded { link, result } => self.snapshot_loaded(link, result, now_ms),
             Event::SnapshotPart { job, bytes } => self.snapshot_part(job, &bytes),
             Event::SnapshotDone { job, length } => self.snapshot_done(job, length, now_ms),
@@ -205,6 +215,9 @@ impl Server {
 
     /// Lets time pass.
     pub fn tick(&mut self, now_ms: u64) {
+        if self.starting {
+            return;
+        }
         self.tick_primary(now_ms);
         self.tick_link(now_ms);
         self.tick_waiters(now_ms);
@@ -245,7 +258,9 @@ impl Server {
     }
 
     pub(crate) fn reply(&mut self, id: ClientId, reply: &Reply) {
-        self.send(id, reply.encode());
+        if let Some(client) = self.clients.get(&id) {
+            self.send(id, reply.encode(client.protocol));
+        }
     }
 
     /// Closes a connection after what it was given; it is forgotten at once.
@@ -275,8 +290,9 @@ impl Server {
         LinkId(self.next_link)
     }
 
-    /// Takes over the saved label as the role demands, and sets out to the primary (PROTOCOL §4.8).
-    fn begin(&mut self, label: Option<SavedPosition>, now_ms: u64) {
+    /// Takes over the saved data, and their label as the role demands, and sets out to the primary (PROTOCOL §4.8).
+    fn begin(&mut self, keyspace: Keyspace, label: Option<SavedPosition>, now_ms: u64) {
+        (self.keyspace, self.starting) = (keyspace, false);
         match self.config.replicaof.clone() {
             Some(address) => {
                 let cached = label

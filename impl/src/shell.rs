@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::config::{Config, OutputLimits, file};
@@ -20,6 +21,7 @@ use crate::link_task::LinkTask;
 use crate::listening::{Accepted, Listening};
 use crate::server::{Server, TICK_MS};
 use crate::snapshot_task::{self, SnapshotTask};
+use crate::{LoadedFile, StartError};
 
 /// Events that may wait for the core; when there are more, connections are not read.
 const EVENT_QUEUE: usize = 1_024;
@@ -86,17 +88,40 @@ impl Shell {
         }
     }
 
-    /// Serves until the core says that it is over.
-    pub(crate) async fn serve(mut self) -> io::Result<()> {
+    /// Serves until the core says that it is over; what needs data waits until our own snapshot file is read.
+    pub(crate) async fn serve(
+        mut self,
+        mut file: JoinHandle<Result<LoadedFile, StartError>>,
+    ) -> Result<(), StartError> {
         let mut ticks = interval(Duration::from_millis(TICK_MS));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut signals = Signals::new()?;
+        let mut waiting = true;
         loop {
-            self.wait_and_think(&mut ticks, &mut signals).await;
+            tokio::select! {
+                biased;
+                loaded = &mut file, if waiting => {
+                    waiting = false;
+                    self.file_loaded(loaded)?;
+                }
+                () = self.wait_and_think(&mut ticks, &mut signals) => {}
+            }
             if self.carry_out().await.is_break() {
                 return Ok(());
             }
         }
+    }
+
+    fn file_loaded(
+        &mut self,
+        loaded: Result<Result<LoadedFile, StartError>, JoinError>,
+    ) -> Result<(), StartError> {
+        let (keyspace, label) = loaded.map_err(io::Error::other)??;
+        let keyspace = Box::new(keyspace);
+        let event = Event::FileLoaded { keyspace, label };
+        self.core.handle(event, self.clock.now_ms());
+        tracing::info!("Ready to accept connections");
+        Ok(())
     }
 
     async fn wait_and_think(&mut self, ticks: &mut Interval, signals: &mut Signals) {

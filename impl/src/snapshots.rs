@@ -281,6 +281,12 @@ impl Server {
             return;
         };
         client.queued += length;
+        if self.leaves_after_snapshot(id) {
+            return;
+        }
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
         let start = StreamStart {
             preceding: client.queued,
             first: from,
@@ -292,8 +298,24 @@ impl Server {
         self.stream_moved = true;
     }
 
+    /// Lets a replica that wants nothing but the snapshot go when it has all of it.
+    fn leaves_after_snapshot(&mut self, id: ClientId) -> bool {
+        let client = self.clients.get_mut(&id);
+        let Some(client) = client.filter(|client| client.announced.snapshot_only) else {
+            return false;
+        };
+        let preceding = client.queued;
+        if let Some(replica) = &mut client.replica {
+            replica.phase = Phase::Leaving { preceding };
+        }
+        true
+    }
+
     fn close_payload(&mut self, id: ClientId, mark: Bytes, now_ms: u64) {
         self.send(id, mark);
+        if self.leaves_after_snapshot(id) {
+            return;
+        }
         let Some((label, from)) = self.after_snapshot(id) else {
             return;
         };

@@ -12,8 +12,17 @@ use crate::rdb::Loaded;
 use crate::replica::{
     Connected, Handshake, Label, Link, Loading, Payload, PayloadStep, Received, Transfer,
 };
-use crate::rulebook::{Relay, SyncFallback};
+use crate::rulebook::{Era, Relay, SyncFallback};
 use crate::server::{SavedPosition, Server};
+
+/// What users are answered while data are being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoadingKind {
+    /// Nothing, because what is read is not what was here.
+    Instead,
+    /// The old data, because what is read is a later state of the same.
+    Beside,
+}
 
 impl Server {
     pub(crate) fn begin_transfer(
@@ -70,6 +79,31 @@ impl Server {
             DisklessLoad::OnEmptyDb => self.keyspace.is_empty(),
             DisklessLoad::SwapDb => true,
         }
+    }
+
+    /// Whether data are being read: our own file at the start, or a primary's snapshot. One that needs no file counts from
+    /// its first byte.
+    pub(crate) fn loading(&self) -> Option<LoadingKind> {
+        if self.starting {
+            return Some(LoadingKind::Instead);
+        }
+        let (direct, label) = match self.link()? {
+            Link::Loading(loading) => (loading.had_mark, loading.label),
+            Link::Transfer(transfer) if transfer.payload.is_direct() && self.loads_directly() => {
+                (true, transfer.label)
+            }
+            _ => return None,
+        };
+        // Known from 7.0 on.
+        let later = self.rules.era == Era::Psync2V7
+            && direct
+            && self.config.diskless_load == DisklessLoad::SwapDb
+            && label.is_some_and(|label| label.id == self.history.id);
+        Some(if later {
+            LoadingKind::Beside
+        } else {
+            LoadingKind::Instead
+        })
     }
 
     /// The snapshot was read: only now data and label are replaced (PROTOCOL §4.4).

@@ -1,4 +1,5 @@
-//! The same random commands on a real redis-server and on ours: the same replies, and in the end the same data.
+//! The same random commands on a real redis-server and on ours: the same replies, in RESP2 and RESP3 by turns, and the
+//! same data.
 //!
 //! Prints its seed; `PSYNC_SEED` takes it back, `PSYNC_COMMANDS` says how many commands (20,000 without it). Commands with
 //! an answer by chance or by the clock are left out; answers without an order are compared sorted. Ranges in the order of
@@ -7,15 +8,23 @@
 // Helpers of tests may fail loudly like tests; the lint knows only functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
+mod answer;
 mod redis_server;
+// A test file uses only a part of the simulation.
+#[allow(dead_code)]
+mod simulation;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use psync_server::commands::{self, Context, Origin};
 use psync_server::keyspace::{EncodingLimits, Keyspace};
+use psync_server::resp::Protocol;
 
-use redis_server::{Answer, Redis, read_answer, redis_is_there};
+use answer::{Answer, read_answer};
+use psync_server::rulebook::Era;
+use redis_server::{Redis, redis_is_there, version};
+use simulation::World;
 
 /// Commands between two comparisons of all data.
 const DIGEST_PERIOD: usize = 100;
@@ -121,8 +130,12 @@ fn number_from(variable: &str) -> Option<u64> {
 }
 
 fn in_order(mut answer: Answer, command: &str) -> Answer {
-    if let (Answer::Array(Some(items)), true) = (&mut answer, UNORDERED.contains(&command)) {
-        items.sort();
+    if UNORDERED.contains(&command) {
+        match &mut answer {
+            Answer::Array(Some(items)) | Answer::Set(items) => items.sort(),
+            Answer::Map(pairs) => pairs.sort(),
+            _ => {}
+        }
     }
     answer
 }
@@ -148,6 +161,7 @@ fn random_commands_have_the_same_effects() {
     let mut redis = Redis::start(folder.path());
     let (mut keyspace, mut database, mut chance) = (Keyspace::new(), 0, Chance(seed));
     let mut done: Vec<Vec<String>> = Vec::new();
+    let mut protocol = Protocol::Resp2;
     for turn in 1..=count {
         let command = chance.command(&templates);
         let context = Context {
@@ -163,7 +177,7 @@ fn random_commands_have_the_same_effects() {
             .map(|word| Bytes::from(word.clone()))
             .collect();
         let outcome = commands::execute(&mut keyspace, &mut database, &args, &context);
-        let ours = read_answer(&mut &outcome.reply.encode()[..]);
+        let ours = read_answer(&mut &outcome.reply.encode(protocol)[..]);
         let theirs = redis.call(&command);
         done.push(command);
         let (name, recent) = (&done[turn - 1][0], &done[turn.saturating_sub(30)..]);
@@ -173,6 +187,11 @@ fn random_commands_have_the_same_effects() {
             "ours left, redis-server right; PSYNC_SEED={seed}, command {turn} of {recent:#?}"
         );
         if turn % DIGEST_PERIOD == 0 {
+            protocol = match protocol {
+                Protocol::Resp2 => Protocol::Resp3,
+                Protocol::Resp3 => Protocol::Resp2,
+            };
+            redis.call(&["HELLO", &protocol.number().to_string()]);
             let digests = (keyspace.digest().to_string(), redis.digest());
             assert_eq!(
                 digests.0, digests.1,
@@ -181,4 +200,65 @@ fn random_commands_have_the_same_effects() {
         }
     }
     assert!(keyspace.len(0) > 0, "something is left to compare");
+}
+
+/// What `COMMAND` tells of a command: its arity, which arguments are keys, and the properties that do not depend on how
+/// subcommands are described.
+fn described(entry: &Answer) -> (Vec<Answer>, Vec<Answer>) {
+    let Answer::Array(Some(parts)) = entry else {
+        panic!("an entry is an array, not {entry:?}")
+    };
+    let (Answer::Array(Some(flags)), places) = (&parts[2], &parts[3..6]) else {
+        panic!("the third part is an array, not {:?}", parts[2])
+    };
+    let told = [
+        "+write",
+        "+blocking",
+        "+no_multi",
+        "+movablekeys",
+        "+no_async_loading",
+    ];
+    let told = told.map(|flag| Answer::Line(flag.to_owned()));
+    let told = told.into_iter().filter(|flag| flags.contains(flag));
+    ([&parts[..2], places].concat(), told.collect())
+}
+
+#[test]
+fn commands_are_described_as_in_redis_7_0() {
+    if !redis_is_there() {
+        return;
+    }
+    if version() != (7, 0) {
+        return eprintln!("skipped: other versions describe some commands otherwise");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut redis = Redis::start(folder.path());
+    let mut world = World::new();
+    let node = world.node(Era::Psync2V7, &[]);
+    let ask = |world: &mut World, line| read_answer(&mut world.command(node, line).as_bytes());
+    let Answer::Array(Some(entries)) = ask(&mut world, "COMMAND") else {
+        panic!("COMMAND is an array")
+    };
+    let counted = ask(&mut world, "COMMAND COUNT");
+    assert_eq!(counted, Answer::Line(format!(":{}", entries.len())));
+    for entry in &entries {
+        let Answer::Array(Some(parts)) = entry else {
+            panic!("an entry is an array, not {entry:?}")
+        };
+        let Answer::Bulk(Some(name)) = &parts[0] else {
+            panic!("an entry begins with a name, not {:?}", parts[0])
+        };
+        let theirs = redis.call(&[&b"COMMAND"[..], b"INFO", name]);
+        let Answer::Array(Some(theirs)) = theirs else {
+            panic!("COMMAND INFO is an array, not {theirs:?}")
+        };
+        assert_eq!(described(entry), described(&theirs[0]));
+    }
+    for line in [
+        "COMMAND INFO nosuch",
+        "COMMAND LIST FILTERBY PATTERN zdiffs*",
+    ] {
+        let theirs = redis.call(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(ask(&mut world, line), theirs);
+    }
 }

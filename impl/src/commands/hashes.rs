@@ -61,7 +61,23 @@ pub(super) fn hmget(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 
 pub(super) fn hgetall(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let hash = read(call)?;
-    Ok(array(hash.iter().flat_map(|(field, value)| [field, value])))
+    Ok(Reply::Map(hash.iter().map(stored_pair).collect()))
+}
+
+fn stored_pair((field, value): (&Blob, &Blob)) -> (Reply, Reply) {
+    (Reply::Stored(field.clone()), Reply::Stored(value.clone()))
+}
+
+/// Fields, each with its value if wanted.
+fn fields_reply<'b>(
+    fields: impl Iterator<Item = (&'b Blob, &'b Blob)>,
+    with_values: bool,
+) -> Reply {
+    if with_values {
+        Reply::Pairs(fields.map(stored_pair).collect())
+    } else {
+        array(fields.map(|(field, _)| field))
+    }
 }
 
 pub(super) fn hkeys(call: &mut Call<'_>) -> Result<Reply, CommandError> {
@@ -163,18 +179,14 @@ pub(super) fn hrandfield(call: &mut Call<'_>) -> Result<Reply, CommandError> {
             chosen.map(|(field, _)| field.clone()),
         ));
     };
-    let tell = |(field, value)| {
-        let value = whole.then_some(value);
-        std::iter::once(field).chain(value)
-    };
     if repeated {
         let chosen = (0..number).filter_map(|_| hash.choose(chance.next()));
-        return Ok(array(chosen.flat_map(tell)));
+        return Ok(fields_reply(chosen, whole));
     }
     if number >= hash.len() {
-        return Ok(array(hash.iter().flat_map(tell)));
+        return Ok(fields_reply(hash.iter(), whole));
     }
     let indices = chance.distinct(number, hash.len()).into_iter();
     let chosen = indices.filter_map(|index| hash.range(index).next());
-    Ok(array(chosen.flat_map(tell)))
+    Ok(fields_reply(chosen, whole))
 }

@@ -72,11 +72,10 @@ pub(super) fn lcs(call: &mut Call<'_>) -> Result<Reply, CommandError> {
             .into_iter()
             .filter(|run| run.length >= options.shortest);
         let runs = runs.map(|run| run_reply(run, options.with_lengths));
-        Reply::Array(vec![
-            Reply::Bulk(Bytes::from_static(b"matches")),
-            Reply::Array(runs.collect()),
-            Reply::Bulk(Bytes::from_static(b"len")),
-            Reply::Integer(common.len() as i64),
+        let length = Reply::Integer(common.len() as i64);
+        Reply::Map(vec![
+            (Reply::text("matches"), Reply::Array(runs.collect())),
+            (Reply::text("len"), length),
         ])
     } else {
         Reply::Bulk(Bytes::from(common))

@@ -132,6 +132,12 @@ pub(super) fn array<'b>(elements: impl IntoIterator<Item = &'b Blob>) -> Reply {
     Reply::Array(elements.cloned().map(Reply::Stored).collect())
 }
 
+/// Stored strings without an order.
+pub(super) fn unordered<'b>(elements: impl IntoIterator<Item = &'b Blob>) -> Reply {
+    let elements = elements.into_iter();
+    Reply::Set(elements.cloned().map(Reply::Stored).collect())
+}
+
 /// Numbers for one command, made from its seed: an even spread, nothing secret.
 pub(super) struct Chance(u64);
 

@@ -2,23 +2,23 @@
 
 use bytes::Bytes;
 
-use super::parse::{array, at_least};
+use super::parse::{at_least, unordered};
 use super::{Call, CommandError, Reply, sets};
 use crate::keyspace::{Collection, Set};
 
 pub(super) fn sinter(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let sets = sets::all(call, &call.args[1..])?;
-    Ok(array(sets::intersection(&sets)))
+    Ok(unordered(sets::intersection(&sets)))
 }
 
 pub(super) fn sunion(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let sets = sets::all(call, &call.args[1..])?;
-    Ok(array(sets::union(&sets)))
+    Ok(unordered(sets::union(&sets)))
 }
 
 pub(super) fn sdiff(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let sets = sets::all(call, &call.args[1..])?;
-    Ok(array(sets::difference(&sets)))
+    Ok(unordered(sets::difference(&sets)))
 }
 
 pub(super) fn sinterstore(call: &mut Call<'_>) -> Result<Reply, CommandError> {

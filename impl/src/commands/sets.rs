@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::parse::{Chance, array, choices, count};
+use super::parse::{Chance, array, choices, count, unordered};
 use super::{Call, CommandError, Reply, deletion};
 use crate::keyspace::{Blob, Set};
 
@@ -78,7 +78,7 @@ pub(super) fn smismember(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 
 pub(super) fn smembers(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let set: Set = call.collection(call.arg(1))?.unwrap_or_default();
-    Ok(array(set.iter()))
+    Ok(unordered(set.iter()))
 }
 
 pub(super) fn spop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
@@ -90,12 +90,12 @@ pub(super) fn spop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let key = call.arg(1);
     let set: Set = call.collection(key)?.unwrap_or_default();
     if limit == 0 || set.is_empty() {
-        return Ok(Reply::Array(Vec::new()));
+        return Ok(Reply::Set(Vec::new()));
     }
     if limit >= set.len() {
         call.remove(key);
         call.propagate(deletion(key.clone()));
-        return Ok(array(set.iter()));
+        return Ok(unordered(set.iter()));
     }
     let indices = Chance::of(call).distinct(limit, set.len());
     let chosen: Vec<Blob> = indices
@@ -111,7 +111,7 @@ pub(super) fn spop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     for members in chosen.chunks(REMOVED_AT_ONCE) {
         propagate_removal(call, key, members);
     }
-    Ok(array(&chosen))
+    Ok(unordered(&chosen))
 }
 
 fn pop_one(call: &mut Call<'_>) -> Result<Reply, CommandError> {

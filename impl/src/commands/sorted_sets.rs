@@ -8,7 +8,6 @@ use super::parse::{
 };
 use super::{Call, CommandError, Reply};
 use crate::keyspace::{Blob, SortedSet};
-use crate::numbers::exact;
 
 /// The first or the last members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,20 +44,18 @@ impl Extreme {
     }
 }
 
-pub(super) fn score_reply(score: f64) -> Reply {
-    Reply::Bulk(Bytes::from(exact(score)))
-}
-
-/// Members, each followed by its score if wanted.
+/// Members, each with its score if wanted.
 pub(super) fn members_reply<'b>(
     members: impl Iterator<Item = (&'b Blob, f64)>,
     with_scores: bool,
 ) -> Reply {
-    let replies = members.flat_map(|(member, score)| {
-        let score = with_scores.then(|| score_reply(score));
-        std::iter::once(Reply::Stored(member.clone())).chain(score)
-    });
-    Reply::Array(replies.collect())
+    if with_scores {
+        let members = members.map(|(member, score)| (member.clone(), score));
+        Reply::Pairs(members.map(pair).collect())
+    } else {
+        let members = members.map(|(member, _)| Reply::Stored(member.clone()));
+        Reply::Array(members.collect())
+    }
 }
 
 /// The sorted set of the first argument, empty if there is none.
@@ -186,7 +183,7 @@ fn add(call: &mut Call<'_>, options: AddOptions, args: &[Bytes]) -> Result<Reply
         call.propagate_verbatim();
     }
     Ok(if options.increment {
-        added.last.map_or(Reply::NullBulk, score_reply)
+        added.last.map_or(Reply::NullBulk, Reply::Double)
     } else if options.count_changed {
         Reply::Integer((added.new + added.changed) as i64)
     } else {
@@ -247,13 +244,13 @@ pub(super) fn zcard(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 
 pub(super) fn zscore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let score = read(call)?.score(call.arg(2));
-    Ok(score.map_or(Reply::NullBulk, score_reply))
+    Ok(score.map_or(Reply::NullBulk, Reply::Double))
 }
 
 pub(super) fn zmscore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let set = read(call)?;
     let members = call.args[2..].iter();
-    let scores = members.map(|member| set.score(member).map_or(Reply::NullBulk, score_reply));
+    let scores = members.map(|member| set.score(member).map_or(Reply::NullBulk, Reply::Double));
     Ok(Reply::Array(scores.collect()))
 }
 
@@ -287,11 +284,16 @@ fn pop(call: &mut Call<'_>, extreme: Extreme) -> Result<Reply, CommandError> {
     if !popped.is_empty() {
         call.propagate_verbatim();
     }
-    Ok(members_reply(pairs(&popped), true))
+    let told = popped.into_iter().map(pair);
+    Ok(if call.args.len() > 2 {
+        Reply::Pairs(told.collect())
+    } else {
+        Reply::Array(told.flat_map(|(member, score)| [member, score]).collect())
+    })
 }
 
-fn pairs(members: &[(Blob, f64)]) -> impl Iterator<Item = (&Blob, f64)> {
-    members.iter().map(|(member, score)| (member, *score))
+fn pair((member, score): (Blob, f64)) -> (Reply, Reply) {
+    (Reply::Stored(member), Reply::Double(score))
 }
 
 pub(super) fn bzpopmin(call: &mut Call<'_>) -> Result<Reply, CommandError> {
@@ -312,7 +314,7 @@ fn blocking_pop(call: &mut Call<'_>, extreme: Extreme) -> Result<Reply, CommandE
             return Ok(Reply::Array(vec![
                 Reply::Bulk(key.clone()),
                 Reply::Stored(member),
-                score_reply(score),
+                Reply::Double(score),
             ]));
         }
     }
@@ -345,10 +347,12 @@ fn pop_from_first(call: &mut Call<'_>, args: &[Bytes]) -> Result<Option<Reply>, 
             continue;
         };
         call.propagate(vec![extreme.command(), key.clone(), text(&popped.len())]);
-        let pair = |member: &(Blob, f64)| members_reply(pairs(std::slice::from_ref(member)), true);
+        // Nested in RESP2 too.
+        let nested = |(member, score)| Reply::Array(vec![member, score]);
+        let popped = popped.into_iter().map(pair).map(nested);
         return Ok(Some(Reply::Array(vec![
             Reply::Bulk(key.clone()),
-            Reply::Array(popped.iter().map(pair).collect()),
+            Reply::Array(popped.collect()),
         ])));
     }
     Ok(None)

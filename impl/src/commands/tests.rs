@@ -10,7 +10,9 @@ mod collections;
 /// The beginning of every table, in unix milliseconds.
 const START_MS: u64 = 1_000_000;
 
+/// A reply as RESP2 tells it.
 fn show(reply: &Reply) -> String {
+    let list = |items: Vec<String>| format!("[{}]", items.join(" "));
     match reply {
         Reply::Simple(text) => (*text).to_owned(),
         Reply::Error(text) => format!("-{text}"),
@@ -18,8 +20,12 @@ fn show(reply: &Reply) -> String {
         Reply::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),
         Reply::Stored(blob) => format!("\"{}\"", blob.escape_ascii()),
         Reply::NullBulk | Reply::NullArray => "nil".to_owned(),
-        Reply::Array(items) => {
-            format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" "))
+        Reply::Double(number) => format!("\"{}\"", crate::numbers::exact(*number)),
+        Reply::Verbatim(text) => format!("\"{}\"", text.escape_default()),
+        Reply::Array(items) | Reply::Set(items) => list(items.iter().map(show).collect()),
+        Reply::Map(pairs) | Reply::Pairs(pairs) => {
+            let items = pairs.iter().flat_map(|(one, other)| [one, other]);
+            list(items.map(show).collect())
         }
     }
 }

@@ -8,6 +8,17 @@ use sha1::{Digest as _, Sha1};
 
 use super::value::{Entry, Value};
 use super::{DATABASES, Snapshot};
+use crate::numbers::{exact, shortest};
+
+/// How the digest spells the scores of sorted sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ScoreText {
+    /// With seventeen significant digits, as servers up to Redis 7.0 do.
+    #[default]
+    Exact,
+    /// With as few digits as tell them apart, as servers from Redis 7.2 and Valkey 7.2 on do.
+    Shortest,
+}
 
 /// A digest in the making.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,31 +39,35 @@ impl Digest {
 
     /// The digest of a value and its deadline, as in `DEBUG DIGEST-VALUE`.
     pub fn of_entry(entry: &Entry) -> Self {
-        Self::default().with_entry(entry)
+        Self::default().with_entry(entry, ScoreText::default())
     }
 
     /// All zeros without data, otherwise forty hexadecimal digits that look like nothing.
-    pub fn of_snapshot(snapshot: &Snapshot) -> Self {
+    pub fn of_snapshot(snapshot: &Snapshot, scores: ScoreText) -> Self {
         let mut whole = Self::default();
         for database in (0..DATABASES).filter(|database| snapshot.len(*database) > 0) {
             whole.mix(&(database as u32).to_be_bytes());
             for (key, entry) in snapshot.iter(database) {
                 let mut one = Self::default();
                 one.mix(key);
-                whole.add(&one.with_entry(entry).0);
+                whole.add(&one.with_entry(entry, scores).0);
             }
         }
         whole
     }
 
-    fn with_entry(mut self, entry: &Entry) -> Self {
+    fn with_entry(mut self, entry: &Entry, scores: ScoreText) -> Self {
+        let spell = match scores {
+            ScoreText::Exact => exact,
+            ScoreText::Shortest => shortest,
+        };
         self.mix(&type_number(&entry.value).to_be_bytes());
         match &entry.value {
             Value::String(bytes) => self.mix(bytes),
             Value::List(list) => list.iter().for_each(|element| self.mix(element)),
             Value::Set(set) => set.iter().for_each(|member| self.add(member)),
             Value::SortedSet(set) => set.iter().for_each(|(member, score)| {
-                self.add_pair(member, crate::numbers::exact(score).as_bytes());
+                self.add_pair(member, spell(score).as_bytes());
             }),
             Value::Hash(hash) => hash
                 .iter()

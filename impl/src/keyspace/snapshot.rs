@@ -1,7 +1,7 @@
 //! The data set as it was at one moment, for whoever writes it out beside further writes.
 
 use super::blob::Blob;
-use super::digest::Digest;
+use super::digest::{Digest, ScoreText};
 use super::tree::Tree;
 use super::value::Entry;
 use super::{DATABASES, Keyspace, Slot};
@@ -39,8 +39,8 @@ impl Snapshot {
     }
 
     /// See [`Keyspace::digest`].
-    pub fn digest(&self) -> Digest {
-        Digest::of_snapshot(self)
+    pub fn digest(&self, scores: ScoreText) -> Digest {
+        Digest::of_snapshot(self, scores)
     }
 }
 

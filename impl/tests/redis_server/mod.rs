@@ -7,12 +7,14 @@
 // Helpers of tests may fail loudly like tests; the lint knows only functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::answer::{Answer, read_answer};
+use psync_server::keyspace::ScoreText;
 use psync_server::resp::encode_command;
 
 /// How long a server may take to start; far more than a loaded machine needs.
@@ -36,16 +38,26 @@ impl Drop for Redis {
     }
 }
 
-/// A reply.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Answer {
-    Line(String),
-    Bulk(Option<Vec<u8>>),
-    Array(Option<Vec<Answer>>),
-}
-
 fn binary() -> String {
     std::env::var("PSYNC_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
+/// The first two numbers of the version.
+pub(crate) fn version() -> (u32, u32) {
+    let output = Command::new(binary()).arg("--version").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = told.split("v=").nth(1).unwrap();
+    let mut numbers = number.split(['.', ' ']).map(|text| text.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+/// How the server spells scores in its digest.
+pub(crate) fn score_text() -> ScoreText {
+    if version() >= (7, 2) {
+        ScoreText::Shortest
+    } else {
+        ScoreText::Exact
+    }
 }
 
 /// Whether there is a redis-server to test against.
@@ -123,29 +135,5 @@ impl Redis {
             Answer::Line(line) => line.trim_start_matches('+').to_owned(),
             other => panic!("DEBUG DIGEST answered {other:?}"),
         }
-    }
-}
-
-/// Reads one reply in RESP2.
-pub(crate) fn read_answer(input: &mut impl BufRead) -> Answer {
-    let mut line = Vec::new();
-    input.read_until(b'\n', &mut line).unwrap();
-    let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-    let length = line
-        .get(1..)
-        .and_then(|number| number.parse::<usize>().ok());
-    match (line.as_bytes().first(), length) {
-        (Some(b'$'), Some(length)) => {
-            let mut bulk = vec![0; length + 2];
-            input.read_exact(&mut bulk).unwrap();
-            bulk.truncate(length);
-            Answer::Bulk(Some(bulk))
-        }
-        (Some(b'$'), None) => Answer::Bulk(None),
-        (Some(b'*'), Some(count)) => {
-            Answer::Array(Some((0..count).map(|_| read_answer(input)).collect()))
-        }
-        (Some(b'*'), None) => Answer::Array(None),
-        _ => Answer::Line(line),
     }
 }

@@ -84,8 +84,28 @@ impl World {
         directives: &[(&str, &str)],
         file: Option<Bytes>,
     ) -> usize {
-        let index = self.nodes.len();
-        let port = 7_000 + index as u16;
+        let loaded = file
+            .as_ref()
+            .map(|file| rdb::read(file).expect("a sound snapshot"));
+        let label = loaded
+            .as_ref()
+            .and_then(|loaded| loaded.fields)
+            .and_then(SavedPosition::of);
+        let keyspace = loaded.map_or_else(Keyspace::new, |loaded| loaded.keyspace);
+        let birth = self.birth(rules, directives);
+        let index = self.put(Server::new(birth, keyspace, label));
+        self.nodes[index].file = file;
+        self.settle();
+        index
+    }
+
+    /// A node whose snapshot file is not read yet.
+    pub(crate) fn starting_node(&mut self, era: Era, directives: &[(&str, &str)]) -> usize {
+        let birth = self.birth(Rulebook::of(era), directives);
+        self.put(Server::starting(birth))
+    }
+
+    fn birth(&self, rules: Rulebook, directives: &[(&str, &str)]) -> Birth {
         let mut config = Config::of(rules.era);
         let quiet = [
             ("dir", DIR),
@@ -95,41 +115,35 @@ impl World {
         for (name, value) in quiet.iter().chain(directives) {
             config.set_at_start(name, value).expect("a sound directive");
         }
-        let loaded = file
-            .as_ref()
-            .map(|file| rdb::read(file).expect("a sound snapshot"));
-        let label = loaded
-            .as_ref()
-            .and_then(|loaded| loaded.fields)
-            .and_then(SavedPosition::of);
-        let keyspace = loaded.map_or_else(Keyspace::new, |loaded| loaded.keyspace);
-        let ids = IdSource::from_seed([index as u8 + 1; 32]);
-        let birth = Birth {
+        let index = self.nodes.len();
+        Birth {
             rules,
             config,
             config_file: None,
-            ids,
-            port,
+            ids: IdSource::from_seed([index as u8 + 1; 32]),
+            port: 7_000 + index as u16,
             process_id: 1,
             memory_bytes: || 0,
             now_ms: self.now_ms,
-        };
-        let server = Server::new(birth, keyspace, label);
+        }
+    }
+
+    fn put(&mut self, server: Server) -> usize {
+        let index = self.nodes.len();
         self.nodes.push(Node {
             server,
-            port,
+            port: 7_000 + index as u16,
             outputs: BTreeMap::new(),
             written: BTreeMap::new(),
             closed: Vec::new(),
             next_client: 0,
             job: None,
             finished: BTreeMap::new(),
-            file,
+            file: None,
             link: None,
             link_output: BytesMut::new(),
             ended: false,
         });
-        self.settle();
         index
     }
 
@@ -230,6 +244,11 @@ impl World {
             .server
             .handle(Event::LinkDown { link }, self.now_ms);
         self.settle();
+    }
+
+    /// Whether a node is writing a snapshot.
+    pub(crate) fn writes_snapshot(&self, node: usize) -> bool {
+        self.nodes[node].job.is_some()
     }
 
     /// Ends the snapshot that a node is writing.
