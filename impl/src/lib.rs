@@ -19,16 +19,17 @@
 //! is a position in them. A connection is handed at most a mebibyte ahead, as references; ten replicas that do not read
 //! cost the memory of one. What neither the backlog covers nor a replica lacks is released.
 //!
-//! *A received snapshot* is gathered in memory, read on a thread of its own while the old data still answer, then put in
-//! their place in one step together with its label; until then nothing is discarded, whatever goes wrong. So a
+//! *A received snapshot* is gathered in memory, read on a thread of its own, then put in the place of the old data
+//! in one step together with its label; until then nothing is discarded, whatever goes wrong. So a
 //! full resynchronization takes the memory of the old data, the new data and the payload. With `repl-diskless-load
 //! disabled` the payload becomes our own snapshot file first.
 //!
 //! # What differs from Redis on purpose
 //!
 //! It listens on the loopback unless told otherwise, and saves nothing unless told to. `DEBUG` answers this machine only.
-//! The fallback to `SYNC` forgets the name of the old history (FLAWS B-01; `--as-shipped` brings the flaw back). A
-//! snapshot that cannot be read leaves the old data in place; users get `-LOADING` while it is read, as from Redis. Cluster, modules, scripts,
+//! The fallback to `SYNC` forgets the name of the old history (FLAWS B-01; `--as-shipped` brings the flaw back). A snapshot
+//! that cannot be read leaves the old data in place; that it is read, users learn from two mebibytes on (`-LOADING`), as
+//! from Redis. `COMMAND DOCS` is left to the tools, which bring those texts themselves. Cluster, modules, scripts,
 //! streams, ACLs and the append-only file do not exist; a snapshot that holds what we do not have is refused as a whole.
 
 mod access;
@@ -227,9 +228,11 @@ async fn listen_and_serve(serve: Serve) -> Result<(), StartError> {
     };
     let core = Server::starting(birth);
     let path = config.snapshot_path();
+    // A file whose length is not told fails when it is read, with the reason.
+    let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
     let loading = tokio::task::spawn_blocking(move || load(path));
     let shell = Shell::new(core, clock, listening, &config);
-    shell.serve(loading).await
+    shell.serve(loading, bytes).await
 }
 
 /// The memory of this process, in bytes; zero where the system does not say.

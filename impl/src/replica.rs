@@ -141,6 +141,8 @@ pub struct Loading {
     pub rest: BytesMut,
     /// Whether an acknowledgement is due at once.
     pub had_mark: bool,
+    /// The length of the snapshot.
+    pub payload_bytes: u64,
     /// When the primary is told again that we are alive.
     pub next_newline_ms: u64,
     /// When the primary was last heard.

@@ -21,6 +21,7 @@ use crate::link_task::LinkTask;
 use crate::listening::{Accepted, Listening};
 use crate::server::{Server, TICK_MS};
 use crate::snapshot_task::{self, SnapshotTask};
+use crate::transfer::UNNOTICED_BYTES;
 use crate::{LoadedFile, StartError};
 
 /// Events that may wait for the core; when there are more, connections are not read.
@@ -88,15 +89,21 @@ impl Shell {
         }
     }
 
-    /// Serves until the core says that it is over; what needs data waits until our own snapshot file is read.
+    /// Serves until the core says that it is over. While our own snapshot file is read, users are told so, unless it is so
+    /// short that they may as well wait.
     pub(crate) async fn serve(
         mut self,
         mut file: JoinHandle<Result<LoadedFile, StartError>>,
+        file_bytes: u64,
     ) -> Result<(), StartError> {
         let mut ticks = interval(Duration::from_millis(TICK_MS));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut signals = Signals::new()?;
-        let mut waiting = true;
+        let mut waiting = file_bytes >= UNNOTICED_BYTES;
+        if !waiting {
+            let loaded = (&mut file).await;
+            self.file_loaded(loaded)?;
+        }
         loop {
             tokio::select! {
                 biased;

@@ -15,6 +15,9 @@ use crate::replica::{
 use crate::rulebook::{Era, Relay, SyncFallback};
 use crate::server::{SavedPosition, Server};
 
+/// Snapshots shorter than this are read unnoticed (`loading-process-events-interval-bytes` of Redis 7.0).
+pub(crate) const UNNOTICED_BYTES: u64 = 2 * 1024 * 1024;
+
 /// What users are answered while data are being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LoadingKind {
@@ -62,6 +65,7 @@ impl Server {
             label,
             rest: BytesMut::from(received.rest.as_ref()),
             had_mark: received.had_mark,
+            payload_bytes: received.payload.len() as u64,
             next_newline_ms: now_ms + KEEPALIVE_MS,
             heard_ms: now_ms,
         }));
@@ -81,19 +85,23 @@ impl Server {
         }
     }
 
-    /// Whether data are being read: our own file at the start, or a primary's snapshot. One that needs no file counts from
-    /// its first byte.
+    /// Whether users notice that data are being read: our own file at the start, or a primary's snapshot. Redis looks at
+    /// its connections once in [`UNNOTICED_BYTES`], so that nobody ever sees it load less.
     pub(crate) fn loading(&self) -> Option<LoadingKind> {
         if self.starting {
             return Some(LoadingKind::Instead);
         }
-        let (direct, label) = match self.link()? {
-            Link::Loading(loading) => (loading.had_mark, loading.label),
+        let (direct, label, bytes) = match self.link()? {
+            Link::Loading(loading) => (loading.had_mark, loading.label, loading.payload_bytes),
+            // One that needs no file is read as it comes.
             Link::Transfer(transfer) if transfer.payload.is_direct() && self.loads_directly() => {
-                (true, transfer.label)
+                (true, transfer.label, transfer.payload.progress().0)
             }
             _ => return None,
         };
+        if bytes < UNNOTICED_BYTES {
+            return None;
+        }
         // Known from 7.0 on.
         let later = self.rules.era == Era::Psync2V7
             && direct

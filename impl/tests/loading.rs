@@ -16,9 +16,13 @@ const LOADING: &str = "-LOADING Redis is loading the dataset in memory\r\n";
 /// The mark that ends a snapshot sent as it is made.
 const MARK: &str = "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm";
 
+/// More than Redis reads before it looks at its connections.
+const LARGE_BYTES: usize = 3 << 20;
+
 fn data() -> Keyspace {
     let mut keyspace = Keyspace::new();
     keyspace.insert(0, b"x", Entry::string("new"));
+    keyspace.insert(0, b"large", Entry::string(vec![b'v'; LARGE_BYTES]));
     keyspace
 }
 
@@ -84,6 +88,9 @@ fn a_server_that_has_not_read_its_file_never_writes_it() {
     }
 }
 
+/// So much of it comes in the beginning.
+const UP_TO: usize = LARGE_BYTES - 1_000;
+
 /// A replica of a played primary, with the key `x` and a label.
 fn replica(load: &str) -> (World, usize, String) {
     let mut world = World::new();
@@ -116,7 +123,7 @@ fn another_begins(world: &mut World, node: usize, id: &str) {
     world.pass(1_500);
     world.played_question(node);
     world.played_say(node, format!("+FULLRESYNC {id} 500\r\n"));
-    world.played_say(node, &snapshot()[..60]);
+    world.played_say(node, &snapshot()[..UP_TO]);
 }
 
 #[test]
@@ -140,7 +147,7 @@ fn while_a_later_state_of_its_data_is_loaded_a_replica_serves_the_old_one() {
     for line in ["REPLICAOF NO ONE", "CONFIG SET repl-diskless-load disabled"] {
         assert_eq!(world.command(node, line), LOADING, "{line}");
     }
-    world.played_say(node, &snapshot()[60..]);
+    world.played_say(node, &snapshot()[UP_TO..]);
     assert_eq!(world.command(node, "GET x"), "$3\r\nnew\r\n");
     assert_eq!(world.info(node, "async_loading"), "0");
 }
