@@ -26,6 +26,7 @@ pub mod advice;
 pub mod canonical;
 pub mod case;
 pub mod casting;
+pub mod catch;
 pub mod checker;
 pub mod claims;
 pub mod cover;

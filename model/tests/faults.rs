@@ -3,6 +3,7 @@
 //! A property that no wrong rulebook breaks proves nothing; a fault that no property catches is not a fault.
 
 use expect_test::expect;
+use psync_model::catch::{LADDER, MAX_NEAREST, TEETH};
 use psync_model::fault::{FAULTS, Fault};
 use psync_model::liveness::{NotProved, prove};
 use psync_model::property::Property;
@@ -12,21 +13,6 @@ use psync_model::search::Search;
 use psync_model::walk::{Limits, walk};
 use std::collections::BTreeSet;
 use std::fmt::Write;
-
-/// The scopes a fault is looked for in, smallest first.
-const LADDER: [&str; 7] = [
-    "smoke",
-    "errors",
-    "restarts",
-    "chain",
-    "replay",
-    "failover",
-    "role-restarts",
-];
-
-/// How many worlds of a scope are visited, the nearest first: all of the smaller ones. Among the roles that
-/// change, and among plain worlds, there are more, and what is not found near is looked for in the next scope.
-const MAX_NEAREST: usize = 100_000;
 
 /// Where an outsider looks before giving up, beside the scope in which the fault is caught: the largest is
 /// left out to keep the test short.
@@ -229,27 +215,6 @@ fn every_fault_is_caught_by_the_property_it_names() {
     "#]]
     .assert_eq(&table);
 }
-
-/// For each property a fault that breaks it when nothing else is watched.
-const TEETH: &[(Property, &str, &str)] = &[
-    (Property::S1, "restart-label-too-new", "restarts"),
-    (Property::S2, "label-adopted-before-load", "smoke"),
-    (Property::S3, "request-not-plus-one", "smoke"),
-    (Property::S4, "label-at-request", "smoke"),
-    (Property::S5, "backlog-differs-from-stream", "smoke"),
-    (Property::S6, "restart-label-too-new", "restarts"),
-    (Property::S7, "expired-backlog-keeps-id", "smoke"),
-    (Property::S8, "primary-adopts-saved-id", "restarts"),
-    (Property::S9, "half-command-counted", "smoke"),
-    (Property::S10, "uncounted-byte-in-stream", "smoke"),
-    (Property::S12, "acknowledges-unapplied", "smoke"),
-    (Property::S13, "full-load-keeps-replicas", "chain"),
-    (Property::S14, "data-discarded-before-snapshot", "smoke"),
-    (Property::S15, "offset-reset-on-continue", "smoke"),
-    (Property::S16, "replication-id-not-checked", "smoke"),
-    (Property::L1, "last-command-withheld", "smoke"),
-    (Property::L2, "cached-primary-lost", "smoke"),
-];
 
 #[test]
 fn every_property_is_broken_by_some_fault() {

@@ -1,25 +1,24 @@
 //! `psync-model faults`: every flaw, the property that catches it, and how soon.
 
 use super::Outcome;
-use super::job::MOST_IN_MEMORY;
 use super::progress::{Count, Meter};
 use super::select::scope_named;
+use psync_model::catch::{self, Break, Caught, MAX_NEAREST, caught, ladder};
 use psync_model::fault::{FAULTS, Fault};
-use psync_model::liveness::{self, Ending, NotProved};
 use psync_model::property::Property;
-use psync_model::rulebook::{Era, Rulebook};
-use psync_model::scope::{NamedScope, SCOPES};
+use psync_model::rulebook::Era;
+use psync_model::scope::NamedScope;
 use psync_model::search::Search;
-use psync_model::walk::{End, Limits, walk};
+use psync_model::walk::Progress;
 
 const DETAILS: &str = "\
 Columns:
   steps     the length of the shortest counterexample
   outside   the length of the shortest one that somebody outside the servers could see:
-            a reply, a snapshot, a stream or data that are wrong; looked for in larger scopes too,
-            in up to two million states each
-Each fault is tried in the newest era in which it shows, in the smallest scope that shows it.
-`psync-model check --fault NAME` prints the counterexample.";
+            a reply, a snapshot, a stream or data that are wrong; looked for in larger scopes too
+Each fault is tried in the newest era in which it shows, in the smallest scope that shows it, among the
+hundred thousand nearest states of each.
+`psync-model check --fault NAME` prints the counterexample, `psync-model explain NAME` what it means.";
 
 /// Which faults, and where.
 #[derive(Debug, clap::Args)]
@@ -33,23 +32,13 @@ pub(crate) struct Args {
     scope: Option<&'static NamedScope>,
 }
 
-/// A break: the properties, and after how many steps.
-struct Break {
-    properties: Vec<Property>,
-    steps: usize,
-}
-
-/// How a fault was caught.
-struct Caught {
-    scope: &'static str,
-    first: Break,
-    outside: Option<(&'static str, Break)>,
-}
+/// A break that somebody outside could see, and the scope it is in.
+type Outside = (&'static str, Break);
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let scopes: Vec<&'static NamedScope> = args
         .scope
-        .map_or_else(|| SCOPES.iter().collect(), |scope| vec![scope]);
+        .map_or_else(|| ladder().collect(), |scope| vec![scope]);
     println!(
         "{:<36} {:<11} {:<10} {:<12} {:>5} {:<9} {:>7} {:<8} scope",
         "fault", "source", "era", "caught by", "steps", "scope", "outside", "as"
@@ -57,13 +46,17 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let (mut tried, mut missed) = (0, 0);
     for fault in FAULTS {
         let era = args.era.unwrap_or(fault.home());
-        let Some(book) = fault.in_era(era) else {
+        if fault.in_era(era).is_none() {
             continue;
-        };
+        }
         tried += 1;
-        let caught = catch(fault.name, book, &scopes);
+        let mut meter = Meter::new(fault.name);
+        let watch = |progress: Progress| meter.count(Count::with_queue(progress));
+        let caught = caught(fault, era, scopes.iter().copied(), watch);
+        let outside = caught.as_ref().and_then(|caught| outside(caught, &scopes));
+        drop(meter);
         missed += usize::from(caught.is_none());
-        print_row(fault, era, caught.as_ref());
+        print_row(fault, era, caught.as_ref(), outside.as_ref());
     }
     println!();
     println!("{} of {tried} faults caught", tried - missed);
@@ -74,22 +67,25 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
 }
 
-fn print_row(fault: &Fault, era: Era, caught: Option<&Caught>) {
+fn print_row(fault: &Fault, era: Era, caught: Option<&Caught>, outside: Option<&Outside>) {
     let start = format!("{:<36} {:<11} {:<10}", fault.name, fault.source, era.name());
-    let Some(caught) = caught else {
-        println!("{start} NOT CAUGHT (expected {:?})", fault.property);
+    let Some(Caught { scope, found, .. }) = caught else {
+        println!(
+            "{start} NOT CAUGHT in {MAX_NEAREST} states (expected {:?})",
+            fault.property
+        );
         return;
     };
-    let (steps, names) = (caught.first.steps, names(&caught.first));
-    let outside = caught.outside.as_ref().map_or_else(
+    let (steps, names) = (found.steps.len(), names(found));
+    let outside = outside.map_or_else(
         || format!("{:>7} {:<8} not found", "-", "-"),
-        |(scope, seen)| format!("{:>7} {:<8} {scope}", seen.steps, self::names(seen)),
+        |(scope, seen)| {
+            let (steps, names) = (seen.steps.len(), self::names(seen));
+            format!("{steps:>7} {names:<8} {scope}")
+        },
     );
-    println!(
-        "{start} {names:<12} {steps:>5} {:<9} {outside}",
-        caught.scope
-    );
-    if !caught.first.properties.contains(&fault.property) {
+    println!("{start} {names:<12} {steps:>5} {:<9} {outside}", scope.name);
+    if !found.properties.contains(&fault.property) {
         println!("    expected {:?}", fault.property);
     }
 }
@@ -103,52 +99,17 @@ fn names(found: &Break) -> String {
     names.join(" ")
 }
 
-/// Looks for a break of anything, and then for one that shows outside, in the same scope or a larger one.
-fn catch(name: &str, book: Rulebook, scopes: &[&'static NamedScope]) -> Option<Caught> {
-    let search = |scope: &NamedScope| Search::new(book, scope.scope);
-    let (place, first) = scopes.iter().enumerate().find_map(|(place, scope)| {
-        let found = first_break(name, &search(scope), Limits::PROVE)?;
-        Some((place, found))
-    })?;
-    let visible: Vec<_> = Property::ALL
-        .into_iter()
-        .filter(|property| property.is_visible_outside())
-        .collect();
-    let bounded = Limits {
-        max_states: MOST_IN_MEMORY,
-        ..Limits::PROVE
-    };
-    let outside = scopes[place..].iter().find_map(|scope| {
-        let search = search(scope).watching(visible.iter().copied());
-        Some((scope.name, first_break(name, &search, bounded)?))
-    });
-    Some(Caught {
-        scope: scopes[place].name,
-        first,
-        outside,
+/// Looks for a break that shows outside, in the scope in which the fault was caught or a larger one.
+fn outside(caught: &Caught, scopes: &[&'static NamedScope]) -> Option<Outside> {
+    if caught.found.properties == [Property::L1] {
+        return Some((caught.scope.name, caught.found.clone()));
+    }
+    let visible = || Property::ALL.into_iter().filter(|p| p.is_visible_outside());
+    let larger = scopes
+        .iter()
+        .skip_while(|scope| scope.name != caught.scope.name);
+    larger.into_iter().find_map(|scope| {
+        let search = Search::new(caught.search.setting.book, scope.scope).watching(visible());
+        Some((scope.name, catch::nearest(&search, |_| ())?))
     })
-}
-
-fn first_break(name: &str, search: &Search, limits: Limits) -> Option<Break> {
-    let mut meter = Meter::new(name);
-    let found = walk(search, limits, |progress| {
-        meter.count(Count::with_queue(progress));
-        true
-    });
-    if let Some(violation) = found.violations.first() {
-        return Some(Break {
-            properties: Property::in_bits(violation.broken).collect(),
-            steps: violation.steps.len(),
-        });
-    }
-    if found.end != End::Complete || found.states > MOST_IN_MEMORY {
-        return None;
-    }
-    match liveness::prove(search.clone(), found.states + 1) {
-        Err(NotProved::Stuck(stuck)) if stuck.ending != Ending::ScopeEnds => Some(Break {
-            properties: vec![Property::L1],
-            steps: stuck.steps.len(),
-        }),
-        _ => None,
-    }
 }
