@@ -32,6 +32,7 @@ pub mod claims;
 pub mod cover;
 pub mod decision;
 pub mod diagram;
+pub mod dot;
 pub mod fault;
 pub mod graph;
 pub mod history;
