@@ -43,6 +43,8 @@ pub mod offset;
 pub mod oracle;
 pub mod packed;
 pub mod property;
+pub mod prose;
+pub mod reach;
 pub mod rulebook;
 pub mod rules;
 pub mod scope;

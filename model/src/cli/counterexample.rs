@@ -1,6 +1,7 @@
 //! A plan on paper: numbered steps, what each changed, and the diagram.
 
 use psync_model::diagram;
+use psync_model::liveness::Ending;
 use psync_model::narrate::{fields, moments};
 use psync_model::search::Search;
 use psync_model::step::Step;
@@ -34,4 +35,16 @@ pub(crate) fn print_steps(search: &Search, steps: &[Step]) -> anyhow::Result<()>
         println!("      {:>2}. {}", index + 1, moment.sentence(setting));
     }
     Ok(())
+}
+
+/// How a behaviour that never converges goes on, in words.
+pub(crate) fn goes_on(ending: &Ending) -> String {
+    match ending {
+        Ending::Terminal | Ending::ScopeEnds => "nothing can happen any more".to_owned(),
+        Ending::Cycle { steps, worlds } => {
+            let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
+            let steps = steps.join(", ");
+            format!("these go on for ever, among {worlds} states: {steps}")
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod cases;
 mod check;
 mod claims;
 mod counterexample;
+mod explain;
 mod explore;
 mod faults;
 mod graph;
@@ -30,6 +31,7 @@ Examples:
   psync-model faults                                 every flaw, and the property that catches it
   psync-model claims                                 what people say about replication, proved or refuted
   psync-model explore --scope smoke                  walk through the states in a browser
+  psync-model explain decline-partial/too-old        what it is, its source, and a path that shows it
   psync-model graph --era sync | dot -Tsvg > g.svg   draw every state of a small scope
   psync-model cases --scope smoke > cases.jsonl      plans that meet every rule, branch and situation
   psync-model backlog --outage 5s --rate 2MB         how large a backlog should be, and why
@@ -57,6 +59,8 @@ enum Command {
     Claims(claims::Args),
     /// Walk through the states in a browser, with a diagram of the path so far.
     Explore(explore::Args),
+    /// Say what a rule, a property or a fault is, where it comes from, and show it.
+    Explain(explain::Args),
     /// Draw the states and steps of a small scope, in the language of Graphviz.
     Graph(graph::Args),
     /// Derive plans that together meet every target, for a judge to replay.
@@ -96,6 +100,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Faults(args) => Ok(faults::run(&args)),
         Command::Claims(args) => claims::run(&args),
         Command::Explore(args) => explore::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Cases(args) => cases::run(&args),
         Command::Backlog(args) => backlog::run(&args),
