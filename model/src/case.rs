@@ -5,12 +5,14 @@
 //! version.
 
 use crate::casting::Casting;
-use crate::cover::{Cover, Plan, run};
+use crate::cover::{Cover, Plan};
 use crate::fault;
+use crate::narrate::{has_room, roomy};
 use crate::rulebook::{Era, Rulebook};
 use crate::rules::Setting;
 use crate::scope::Scope;
 use crate::step::{Actor, Step};
+use crate::token::{MAX_TOKENS, MAX_WRITES};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 
@@ -18,7 +20,7 @@ use std::io::{BufRead, Write};
 pub const FORMAT: &str = "psync-case";
 
 /// The version this program writes: `major.minor`.
-pub const VERSION: &str = "1.0";
+pub const VERSION: &str = "1.1";
 
 /// The longest line a reader accepts, in bytes: a header with room to spare.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -40,6 +42,9 @@ pub struct Header {
     /// The fault of the rulebook the plan was made with; none for a case that servers are judged by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// Whether the rulebook has the flaws that servers of the era still have; since 1.1, before it had none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_shipped: bool,
     /// The scope the plan was made in.
     pub scope: Scope,
     /// The node under test.
@@ -129,6 +134,14 @@ pub enum CaseError {
         /// Its rule.
         rule: String,
     },
+    /// A plain world cannot tell apart all that is written.
+    #[error(
+        "step {step}: the steps before it write more than can be told apart: at most {MAX_WRITES} writes, and {MAX_TOKENS} commands in one history"
+    )]
+    TooMuch {
+        /// The step, from 1, for which there is no room.
+        step: usize,
+    },
     /// There is nothing to do.
     #[error("the case has no steps: the file may have been cut short")]
     NoSteps,
@@ -141,20 +154,31 @@ impl Case {
             .targets
             .last()
             .map_or_else(|| "plan".to_string(), |target| target.step.to_string());
-        let mut case = Self {
+        Self::named(era, scope, casting, &purpose, plan.steps.clone())
+    }
+
+    /// A case for some steps, with a word about what they are for.
+    pub fn named(
+        era: Era,
+        scope: Scope,
+        casting: Casting,
+        purpose: &str,
+        steps: Vec<Step>,
+    ) -> Self {
+        let id = format!("{era}/{casting}/{purpose}/{:08x}", digest(&steps));
+        Self {
             header: Header {
                 format: FORMAT.to_string(),
                 version: VERSION.to_string(),
-                id: String::new(),
+                id,
                 era,
                 fault: None,
+                as_shipped: false,
                 scope,
                 casting,
             },
-            steps: plan.steps.clone(),
-        };
-        case.header.id = format!("{era}/{casting}/{purpose}/{:08x}", digest(&case.steps));
-        case
+            steps,
+        }
     }
 
     /// The same case with other steps, and so with another name.
@@ -173,8 +197,14 @@ impl Case {
 
     /// The rulebook of the case.
     pub fn rulebook(&self) -> Result<Rulebook, CaseError> {
-        let Header { era, fault, .. } = &self.header;
+        let Header {
+            era,
+            fault,
+            as_shipped,
+            ..
+        } = &self.header;
         match fault {
+            None if *as_shipped => Ok(era.rulebook().as_shipped()),
             None => Ok(era.rulebook()),
             Some(name) => fault::named(name)
                 .and_then(|fault| fault.in_era(*era))
@@ -195,18 +225,12 @@ impl Case {
         serde_json::to_writer(&mut *out, &self.header)?;
         writeln!(out)?;
         let setting = self.setting().map_err(std::io::Error::other)?;
-        let worlds = run(&setting, self.header.scope.topology, &self.steps);
-        let last = worlds[worlds.len() - 1];
-        for (place, &step) in self.steps.iter().enumerate() {
-            let world = worlds.get(place).unwrap_or(&last);
-            serde_json::to_writer(
-                &mut *out,
-                &Line {
-                    actor: step.actor(world),
-                    step,
-                },
-            )?;
+        let mut world = self.header.scope.topology.beginning();
+        for &step in &self.steps {
+            let actor = step.actor(&world);
+            serde_json::to_writer(&mut *out, &Line { actor, step })?;
             writeln!(out)?;
+            world = step.apply(&roomy(&world), &setting).unwrap_or(world);
         }
         Ok(())
     }
@@ -238,15 +262,20 @@ impl Case {
         if self.steps.is_empty() {
             return Err(CaseError::NoSteps);
         }
-        let topology = self.header.scope.topology;
-        let applied = run(&self.setting()?, topology, &self.steps).len() - 1;
-        match self.steps.get(applied) {
-            None => Ok(()),
-            Some(step) => Err(CaseError::NotAPlan {
-                step: applied + 1,
-                rule: step.to_string(),
-            }),
+        let setting = self.setting()?;
+        let mut world = self.header.scope.topology.beginning();
+        for (place, step) in self.steps.iter().enumerate() {
+            if !has_room(&world) {
+                return Err(CaseError::TooMuch { step: place + 1 });
+            }
+            world = step
+                .apply(&world, &setting)
+                .ok_or_else(|| CaseError::NotAPlan {
+                    step: place + 1,
+                    rule: step.to_string(),
+                })?;
         }
+        Ok(())
     }
 }
 
@@ -359,9 +388,9 @@ mod tests {
         let text = written(&sample());
         let extended = text.replace("\"rule\":\"ask\"", "\"rule\":\"ask\",\"remark\":\"later\"");
         assert_eq!(Case::read(extended.as_bytes()).unwrap(), sample());
-        let newer = text.replace("\"version\":\"1.0\"", "\"version\":\"1.7\"");
+        let newer = text.replace("\"version\":\"1.1\"", "\"version\":\"1.7\"");
         assert_eq!(Case::read(newer.as_bytes()).unwrap().steps, sample().steps);
-        let alien = text.replace("\"version\":\"1.0\"", "\"version\":\"2.0\"");
+        let alien = text.replace("\"version\":\"1.1\"", "\"version\":\"2.0\"");
         assert!(matches!(
             Case::read(alien.as_bytes()),
             Err(CaseError::OtherVersion { .. })
@@ -387,6 +416,27 @@ mod tests {
             Err(CaseError::NoSteps)
         ));
         assert!(matches!(Case::read("".as_bytes()), Err(CaseError::Empty)));
+    }
+
+    #[test]
+    fn more_writes_than_can_be_told_apart_are_an_error_and_no_panic() {
+        let node = NodeId::Primary;
+        let endless = sample().with_steps(vec![Step::Write { node }; 50]);
+        assert!(matches!(
+            Case::read(written(&endless).as_bytes()),
+            Err(CaseError::TooMuch { .. })
+        ));
+    }
+
+    #[test]
+    fn a_case_as_shipped_has_the_flaws_of_its_era() {
+        let mut case = sample();
+        case.header.as_shipped = true;
+        let again = Case::read(written(&case).as_bytes()).unwrap();
+        assert_eq!(
+            again.rulebook().unwrap(),
+            Era::Psync2V7.rulebook().as_shipped()
+        );
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub mod dot;
 pub mod fault;
 pub mod graph;
 pub mod history;
+pub mod itf;
 pub mod link;
 pub mod liveness;
 pub mod narrate;

@@ -60,15 +60,20 @@ pub fn moments(
     Ok(story)
 }
 
-/// The same world; renumbered when a plan is so long that one more command might not fit.
-fn roomy(world: &World) -> World {
+/// Whether a world can hold one more command, whatever comes next.
+pub fn has_room(world: &World) -> bool {
     let last_write = world.writes_in_use().newest();
     let longest = world
         .histories
         .iter()
         .map(|history| history.tokens.len())
         .max();
-    if last_write < MAX_WRITES && longest.unwrap_or(0) + 1 < MAX_TOKENS {
+    last_write < MAX_WRITES && longest.unwrap_or(0) + 1 < MAX_TOKENS
+}
+
+/// The same world; renumbered when a plan is so long that one more command might not fit.
+pub fn roomy(world: &World) -> World {
+    if has_room(world) {
         *world
     } else {
         world.canonical()

@@ -61,6 +61,8 @@ pub struct Walk {
     pub depth: usize,
     /// How often each rule and branch fired.
     pub fired: BTreeMap<Step, u64>,
+    /// In how many states so many steps apply; states that were not expanded to the end are left out.
+    pub branching: BTreeMap<u32, u64>,
     /// The violations, nearest first.
     pub violations: Vec<Violation>,
     /// Why it ended.
@@ -113,6 +115,7 @@ struct Walker<'a> {
     visited: ByFingerprint,
     came_from: Vec<(u32, u16)>,
     fired: Vec<u64>,
+    branching: BTreeMap<u32, u64>,
     edges: u64,
     violations: Vec<Violation>,
 }
@@ -126,6 +129,7 @@ pub fn walk(search: &Search, limits: Limits, mut watch: impl FnMut(Progress) -> 
         visited: ByFingerprint::default(),
         came_from: Vec::new(),
         fired: vec![0; search.steps.len()],
+        branching: BTreeMap::new(),
         edges: 0,
         violations: Vec::new(),
     };
@@ -176,6 +180,7 @@ impl Walker<'_> {
         world: &World,
         next_level: &mut Vec<(u32, World)>,
     ) -> Option<End> {
+        let edges_before = self.edges;
         for (place, &step) in self.search.steps.iter().enumerate() {
             let Some(next) = self.search.next(world, step) else {
                 continue;
@@ -201,6 +206,8 @@ impl Walker<'_> {
                 return Some(End::TooManyStates);
             }
         }
+        let applied = (self.edges - edges_before) as u32;
+        *self.branching.entry(applied).or_insert(0) += 1;
         None
     }
 
@@ -222,6 +229,7 @@ impl Walker<'_> {
             edges: self.edges,
             depth,
             fired,
+            branching: self.branching,
             violations: self.violations,
             end,
         }

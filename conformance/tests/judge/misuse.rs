@@ -2,6 +2,8 @@
 use std::fs;
 use std::path::Path;
 
+use psync_model::case::VERSION;
+
 use crate::support::{PROGRAM, program};
 
 /// Runs the program and returns its error, after making sure that it is one.
@@ -65,7 +67,7 @@ fn a_case_file_that_is_none_is_refused_with_the_reason() {
         written(
             folder.path(),
             "newer.jsonl",
-            &good.replace("\"1.0\"", "\"9.0\""),
+            &good.replace(&format!("\"{VERSION}\""), "\"9.0\""),
         ),
         written(folder.path(), "binary.jsonl", "\u{0}\u{1}\u{2}"),
         folder

@@ -1,19 +1,24 @@
 //! `psync-model check`: visit every state of a scope, in one era after the other, and say what came out.
 
-use super::job::{Engine, Findings, Job};
-use super::report::{
-    Verdict, print_bounds, print_counts, print_coverage, print_matrix, print_properties,
-};
+use super::job::{Engine, Findings, Job, Verdict};
+use super::keep::{FOLDER, Kept, keep};
+use super::own_scope::{Changes, Chosen};
+use super::report::{print_bounds, print_branching, print_counts, print_coverage};
+use super::report::{print_matrix, print_properties};
 use super::select::{fault_named, rulebook, scope_named};
-use super::{Outcome, counterexample};
+use super::units::duration;
+use super::{Outcome, counterexample, record};
+use anyhow::ensure;
 use psync_model::fault::Fault;
-use psync_model::liveness::{Ending, Stuck};
+use psync_model::liveness::Stuck;
 use psync_model::property::Property;
 use psync_model::rulebook::Era;
 use psync_model::scope::{self, NamedScope};
 use psync_model::search::Search;
 use psync_model::walk::{End, Violation};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
 
 const DETAILS: &str = "\
 Without --era, every era is checked; with --fault, the newest era in which it shows.
@@ -24,8 +29,18 @@ Examples:
   psync-model check --fault attach-loses-pending   the shortest way to the harm a flaw does
   psync-model check --engine stateright            the other engine's opinion on the same counts
   psync-model check --era psync2-v7 --as-shipped   the flaws that real servers of an era still have: fails
+  psync-model check --scope smoke --pings on --backlog 2 --lag 4   a scope of one's own
+  psync-model check --scope wide --timeout 10m     as far as ten minutes go
 
-A scope bounds how far things may drift apart, never how often they happen: `--scope ?` lists them.";
+A scope bounds how far things may drift apart, never how often they happen: `--scope ?` lists them.
+A counterexample is kept as a case for `psync-conformance replay`, as SVG, and as a trace (ITF) for viewers.
+
+Verdict and exit status:
+  complete   every state of the scope was visited and nothing is violated: 0, proved within the bounds
+  violated   something is, and the shortest way to it is shown: 1
+  bounded    the work was stopped before its end, by --max-states or --timeout, and until there nothing was
+             violated: 2, nothing is proved
+A wrong question is answered with 2 as well, and says so on standard error.";
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -46,9 +61,20 @@ pub(crate) struct Args {
     /// Who visits the states
     #[arg(long, value_enum, default_value = "walk")]
     engine: Engine,
-    /// Stop after so many states; what was not violated by then is not proved
+    /// Stop after so many states of an era; what was not violated by then is not proved
     #[arg(long)]
     max_states: Option<NonZeroUsize>,
+    /// Stop after so long with an era (`90s`, `10m`); what was not violated by then is not proved
+    #[arg(long, value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Print everything as one JSON document instead of text
+    #[arg(long)]
+    json: bool,
+    /// Where counterexamples are kept
+    #[arg(long, value_name = "DIR", default_value = FOLDER)]
+    out: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
 }
 
 impl Args {
@@ -60,30 +86,36 @@ impl Args {
         }
     }
 
-    fn scope(&self) -> &'static NamedScope {
+    fn scope(&self) -> anyhow::Result<Chosen> {
         let usual = if self.as_shipped { "errors" } else { "replay" };
-        self.scope
-            .unwrap_or_else(|| scope::named(usual).expect("the usual scopes exist"))
+        let named = self.scope.or_else(|| scope::named(usual));
+        self.changes.on(named.expect("the usual scopes exist"))
     }
 
-    fn search(&self, era: Era) -> anyhow::Result<Search> {
+    fn search(&self, era: Era, scope: &Chosen) -> anyhow::Result<Search> {
         let book = rulebook(era, self.fault)?;
         if !self.as_shipped {
-            return Ok(Search::new(book, self.scope().scope));
+            return Ok(Search::new(book, scope.scope));
         }
         let visible = Property::ALL.into_iter();
         let visible = visible.filter(|property| property.is_visible_outside());
-        Ok(Search::new(book.as_shipped(), self.scope().scope).watching(visible))
+        Ok(Search::new(book.as_shipped(), scope.scope).watching(visible))
     }
 
     fn job(&self, era: Era) -> anyhow::Result<Job> {
+        ensure!(
+            self.timeout.is_none() || self.engine == Engine::Walk,
+            "stateright cannot be stopped after a time: take --max-states, or leave --engine away"
+        );
+        let scope = self.scope()?;
         Ok(Job {
             era,
-            scope: self.scope(),
             fault: self.fault,
             as_shipped: self.as_shipped,
-            search: self.search(era)?,
+            search: self.search(era, &scope)?,
+            scope,
             max_states: self.max_states.map(usize::from),
+            timeout: self.timeout,
         })
     }
 }
@@ -92,35 +124,47 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let eras = args.eras();
     let mut worst = Outcome::Proved;
     let mut matrix = Vec::new();
+    let mut records = Vec::new();
     for &era in &eras {
         let job = args.job(era)?;
         let found = job.run(args.engine);
-        print(&job, &found, eras.len() == 1)?;
-        worst = worst.max(outcome(&found));
+        let kept = kept(args, &job, &found);
+        if args.json {
+            records.push(record::of(&job, args.engine, &found, kept.as_ref())?);
+        } else {
+            print(&job, &found, kept.as_ref(), eras.len() == 1)?;
+        }
+        worst = worst.max(found.outcome());
         matrix.push((era, found.verdicts));
+    }
+    if args.json {
+        record::print(worst, &records)?;
+        return Ok(worst);
     }
     if matrix.len() > 1 {
         print_matrix(&matrix);
     }
-    println!("{}", summary(worst, &matrix, args.scope()));
+    println!("{}", summary(worst, &matrix, &args.scope()?));
     Ok(worst)
 }
 
-fn outcome(found: &Findings) -> Outcome {
-    match found.end {
-        End::Violated => Outcome::Violated,
-        End::Complete if found.stuck.is_some() => Outcome::Violated,
-        End::Complete => Outcome::Proved,
-        End::TooManyStates | End::Interrupted => Outcome::Stopped,
+/// Keeps the counterexample, if there is one. That it cannot be kept does not change the verdict.
+fn kept(args: &Args, job: &Job, found: &Findings) -> Option<Kept> {
+    let (steps, broken) = found.counterexample()?;
+    let case = job.case(steps, &broken);
+    let stem = job.file_stem();
+    let about = format!("the shortest way to break {broken} in {}", job.title());
+    match keep(&case, &args.out, &stem, &about) {
+        Ok(kept) => Some(kept),
+        Err(error) => {
+            eprintln!("psync-model: the counterexample could not be kept: {error:#}");
+            None
+        }
     }
 }
 
 /// The last line.
-fn summary(
-    worst: Outcome,
-    matrix: &[(Era, Vec<(Property, Verdict)>)],
-    scope: &NamedScope,
-) -> String {
+fn summary(worst: Outcome, matrix: &[(Era, Vec<(Property, Verdict)>)], scope: &Chosen) -> String {
     let eras: Vec<_> = matrix.iter().map(|(era, _)| era.name()).collect();
     let what = format!("{}, scope {}", eras.join(", "), scope.name);
     let open = matrix
@@ -138,7 +182,7 @@ fn summary(
 }
 
 /// Everything about one era; the properties only where no matrix follows.
-fn print(job: &Job, found: &Findings, alone: bool) -> anyhow::Result<()> {
+fn print(job: &Job, found: &Findings, kept: Option<&Kept>, alone: bool) -> anyhow::Result<()> {
     println!("era {}, scope {}", job.era, job.scope.name);
     if let Some(fault) = job.fault {
         println!("  wrong on purpose: {} ({})", fault.sentence, fault.source);
@@ -149,7 +193,9 @@ fn print(job: &Job, found: &Findings, alone: bool) -> anyhow::Result<()> {
     if let (Some(fired), End::Complete) = (&found.fired, found.end) {
         print_coverage(fired, job.era, &job.scope.scope, alone);
     }
+    println!("  {}", found.completeness());
     print_counts(found);
+    print_branching(found);
     print_bounds(&job.scope.scope, found.states);
     println!();
     if let Some(violation) = &found.violation {
@@ -157,6 +203,15 @@ fn print(job: &Job, found: &Findings, alone: bool) -> anyhow::Result<()> {
     }
     if let Some(stuck) = &found.stuck {
         print_stuck(job, stuck)?;
+    }
+    if let Some(kept) = kept {
+        let case = kept.case.display();
+        println!("  kept as {case} (`psync-conformance replay {case}`),");
+        println!(
+            "  {} and {} (ITF)\n",
+            kept.svg.display(),
+            kept.itf.display()
+        );
     }
     Ok(())
 }
@@ -176,14 +231,7 @@ fn print_stuck(job: &Job, stuck: &Stuck) -> anyhow::Result<()> {
     let steps = stuck.steps.len();
     println!("  After these {steps} steps the world is calm, and yet the replica never arrives:\n");
     counterexample::print(&job.search, &stuck.steps)?;
-    match &stuck.ending {
-        Ending::Terminal | Ending::ScopeEnds => println!("  then: nothing can happen any more"),
-        Ending::Cycle { steps, worlds } => {
-            let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
-            let steps = steps.join(", ");
-            println!("  then: these go on for ever, among {worlds} states: {steps}");
-        }
-    }
+    println!("  then: {}", counterexample::goes_on(&stuck.ending));
     print_broken(Property::L1);
     print_source(job);
     Ok(())

@@ -1,17 +1,23 @@
 //! One check: an era in a scope, visited by one of the engines, and what it found.
 
+use super::Outcome;
+use super::own_scope::Chosen;
 use super::progress::{Count, Meter};
-use super::report::{Verdict, not_applicable};
+use super::report::not_applicable;
+use super::units::readable_duration;
 use clap::ValueEnum;
+use indicatif::HumanCount;
+use psync_model::case::Case;
+use psync_model::casting::Casting;
 use psync_model::checker::second_opinion;
 use psync_model::fault::Fault;
 use psync_model::liveness::{self, Ending, NotProved, Stuck};
 use psync_model::property::Property;
 use psync_model::rulebook::Era;
-use psync_model::scope::NamedScope;
 use psync_model::search::Search;
 use psync_model::step::Step;
 use psync_model::walk::{End, Limits, Progress, Violation, Walk, walk};
+use psync_model::world::NodeId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -33,15 +39,30 @@ pub(crate) struct Job {
     /// The generation of the protocol.
     pub(crate) era: Era,
     /// How far.
-    pub(crate) scope: &'static NamedScope,
+    pub(crate) scope: Chosen,
     /// What is wrong on purpose.
     pub(crate) fault: Option<&'static Fault>,
     /// Whether the flaws are in it that servers of the era still have.
     pub(crate) as_shipped: bool,
     /// The graph.
     pub(crate) search: Search,
-    /// When to stop.
+    /// After how many states to stop.
     pub(crate) max_states: Option<usize>,
+    /// After how long to stop.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What became of a property.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It holds on every step, or every behaviour, of the scope.
+    Proved,
+    /// It does not.
+    Violated,
+    /// The era has nothing that it speaks about.
+    NotApplicable(&'static str),
+    /// Nothing is known, for this reason.
+    NotJudged(String),
 }
 
 /// What was found.
@@ -55,19 +76,92 @@ pub(crate) struct Findings {
     pub(crate) depth: usize,
     /// Why it ended.
     pub(crate) end: End,
+    /// The limit that ended it, in words, if one did.
+    pub(crate) limit: Option<String>,
     /// How long it took.
     pub(crate) elapsed: Duration,
     /// What became of each property.
     pub(crate) verdicts: Vec<(Property, Verdict)>,
     /// How often each rule and branch fired, if the engine says.
     pub(crate) fired: Option<BTreeMap<Step, u64>>,
+    /// In how many states so many steps apply, if the engine says.
+    pub(crate) branching: Option<BTreeMap<u32, u64>>,
     /// A shortest way to break a property, if the engine has one.
     pub(crate) violation: Option<Violation>,
     /// A behaviour that does not converge.
     pub(crate) stuck: Option<Box<Stuck>>,
 }
 
+impl Findings {
+    /// As the exit status says it.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.end {
+            End::Violated => Outcome::Violated,
+            End::Complete if self.stuck.is_some() => Outcome::Violated,
+            End::Complete => Outcome::Proved,
+            End::TooManyStates | End::Interrupted => Outcome::Stopped,
+        }
+    }
+
+    /// The verdict in one line: complete, bounded and why, violated.
+    pub(crate) fn completeness(&self) -> String {
+        match (self.outcome(), &self.limit) {
+            (Outcome::Proved, _) => "complete: every state of the scope was visited".to_owned(),
+            (Outcome::Violated, _) => "violated: the search ended there".to_owned(),
+            (Outcome::Stopped, Some(limit)) => format!("bounded: stopped after {limit}"),
+            (Outcome::Stopped, None) => "bounded: stopped before its end".to_owned(),
+        }
+    }
+
+    /// The shortest counterexample and what it breaks, if there is one with its steps.
+    pub(crate) fn counterexample(&self) -> Option<(&[Step], String)> {
+        if let Some(violation) = &self.violation {
+            let names: Vec<_> = Property::in_bits(violation.broken)
+                .map(|property| format!("{property:?}"))
+                .collect();
+            return Some((&violation.steps, names.join("-")));
+        }
+        let stuck = self.stuck.as_ref()?;
+        Some((&stuck.steps, format!("{:?}", Property::L1)))
+    }
+}
+
 impl Job {
+    /// What is checked, in words.
+    pub(crate) fn title(&self) -> String {
+        let flaw = match self.fault {
+            Some(fault) => format!(", fault {}", fault.name),
+            None if self.as_shipped => ", as shipped".to_owned(),
+            None => String::new(),
+        };
+        format!("era {}, scope {}{flaw}", self.era, self.scope.name)
+    }
+
+    /// The name of files about it.
+    pub(crate) fn file_stem(&self) -> String {
+        let flaw = match self.fault {
+            Some(fault) => fault.name,
+            None if self.as_shipped => "as-shipped",
+            None => "specification",
+        };
+        let scope = self.scope.name.replace(", ", "-").replace(' ', "-");
+        format!("{}-{scope}-{flaw}", self.era)
+    }
+
+    /// A counterexample as a case for the node that is at fault.
+    pub(crate) fn case(&self, steps: &[Step], broken: &str) -> Case {
+        let side = self.fault.map_or(NodeId::Replica, |fault| fault.side);
+        let casting = match side {
+            NodeId::Primary => Casting::Primary,
+            _ => Casting::Replica,
+        };
+        let scope = self.scope.scope;
+        let mut case = Case::named(self.era, scope, casting, broken, steps.to_vec());
+        case.header.fault = self.fault.map(|fault| fault.name.to_owned());
+        case.header.as_shipped = self.as_shipped;
+        case
+    }
+
     /// Lets an engine visit the states.
     pub(crate) fn run(&self, engine: Engine) -> Findings {
         match engine {
@@ -85,7 +179,7 @@ impl Job {
         };
         let found = walk(&self.search, limits, |progress| {
             meter.count(Count::with_queue(progress));
-            true
+            self.timeout.is_none_or(|most| meter.elapsed() < most)
         });
         let (liveness, stuck) = self.judge_liveness(&found, &mut meter);
         let violation = found.violations.into_iter().next();
@@ -95,9 +189,11 @@ impl Job {
             edges: found.edges,
             depth: found.depth,
             end: found.end,
+            limit: self.limit(found.end, limits.max_states),
             elapsed: meter.elapsed(),
             verdicts: self.verdicts(broken, found.end, &liveness),
             fired: Some(found.fired),
+            branching: Some(found.branching),
             violation,
             stuck,
         }
@@ -113,11 +209,22 @@ impl Job {
             edges: found.edges,
             depth: found.depth,
             end: found.end,
+            limit: self.limit(found.end, found.states),
             elapsed: meter.elapsed(),
             verdicts: self.verdicts(found.broken, found.end, &liveness),
             fired: None,
+            branching: None,
             violation: None,
             stuck: None,
+        }
+    }
+
+    /// The limit that ended the search, in words.
+    fn limit(&self, end: End, states: usize) -> Option<String> {
+        match end {
+            End::TooManyStates => Some(format!("{} states", HumanCount(states as u64))),
+            End::Interrupted => self.timeout.map(readable_duration),
+            End::Complete | End::Violated => None,
         }
     }
 
@@ -128,6 +235,12 @@ impl Job {
         if self.as_shipped {
             return (
                 not_judged("only what somebody outside can see is watched"),
+                None,
+            );
+        }
+        if self.timeout.is_some_and(|most| meter.elapsed() >= most) {
+            return (
+                not_judged("the time was up before the graph was judged"),
                 None,
             );
         }

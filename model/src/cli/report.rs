@@ -1,6 +1,6 @@
 //! The end of a check on paper: properties, coverage, counts, and what was bounded.
 
-use super::job::Findings;
+use super::job::{Findings, Verdict};
 use super::units::readable_duration;
 use super::unreachable::reason;
 use indicatif::HumanCount;
@@ -11,21 +11,9 @@ use psync_model::step::Step;
 use std::collections::BTreeMap;
 use std::fs;
 
-/// What became of a property.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It holds on every step, or every behaviour, of the scope.
-    Proved,
-    /// It does not.
-    Violated,
-    /// The era has nothing that it speaks about.
-    NotApplicable(&'static str),
-    /// Nothing is known, for this reason.
-    NotJudged(String),
-}
-
 impl Verdict {
-    const fn word(&self) -> &'static str {
+    /// As it is printed.
+    pub(crate) const fn word(&self) -> &'static str {
         match self {
             Self::Proved => "proved",
             Self::Violated => "VIOLATED",
@@ -106,25 +94,54 @@ pub(crate) fn print_matrix(eras: &[(Era, Vec<(Property, Verdict)>)]) {
     println!("  (– the era has nothing that the property speaks about)\n");
 }
 
-/// Prints which rules and branches fired: all of them, or only those that never did and should have.
-pub(crate) fn print_coverage(fired: &BTreeMap<Step, u64>, era: Era, scope: &Scope, all: bool) {
+/// A rule or branch, how often it fired, and why it never did, if that is known.
+pub(crate) struct Covered {
+    /// As the step prints itself.
+    pub(crate) name: String,
+    /// How often, whomever it happened to.
+    pub(crate) times: u64,
+    /// Why never, where that is to be expected.
+    pub(crate) reason: Option<&'static str>,
+}
+
+impl Covered {
+    /// Whether it should have fired and did not.
+    pub(crate) const fn is_missing(&self) -> bool {
+        self.times == 0 && self.reason.is_none()
+    }
+}
+
+/// Every rule and branch of a scope, in alphabetical order.
+pub(crate) fn coverage(fired: &BTreeMap<Step, u64>, era: Era, scope: &Scope) -> Vec<Covered> {
     let mut counts: BTreeMap<String, (u64, Step)> = BTreeMap::new();
     for (&step, count) in fired {
         counts.entry(step.to_string()).or_insert((0, step)).0 += count;
     }
-    let fired = counts.values().filter(|(count, _)| *count > 0).count();
-    let unexplained =
-        |(count, step): &&(u64, Step)| *count == 0 && reason(*step, era, scope).is_none();
-    let missing = counts.values().filter(unexplained).count();
+    let covered = |(name, (times, step))| Covered {
+        name,
+        times,
+        reason: reason(step, era, scope).filter(|_| times == 0),
+    };
+    counts.into_iter().map(covered).collect()
+}
+
+/// Prints which rules and branches fired: all of them, or only those that never did and should have.
+pub(crate) fn print_coverage(fired: &BTreeMap<Step, u64>, era: Era, scope: &Scope, all: bool) {
+    let rows = coverage(fired, era, scope);
     println!(
-        "  rules and branches: {fired} of {} fired, {missing} of the others should have",
-        counts.len()
+        "  rules and branches: {} of {} fired, {} of the others should have",
+        rows.iter().filter(|row| row.times > 0).count(),
+        rows.len(),
+        rows.iter().filter(|row| row.is_missing()).count()
     );
-    for (name, (count, step)) in counts {
-        match (count, reason(step, era, scope)) {
-            (0, None) => println!("  ! {name:<36}     never, and nothing says why"),
-            (0, Some(why)) if all => println!("    {name:<36}     never: {why}"),
-            _ if all => println!("    {name:<36} {count:>9}"),
+    for row in rows {
+        let name = &row.name;
+        match row.reason {
+            _ if row.is_missing() => {
+                println!("  ! {name:<36}     never, and nothing says why");
+            }
+            Some(why) if all => println!("    {name:<36}     never: {why}"),
+            None if all => println!("    {name:<36} {:>9}", row.times),
             _ => {}
         }
     }
@@ -132,8 +149,8 @@ pub(crate) fn print_coverage(fired: &BTreeMap<Step, u64>, era: Era, scope: &Scop
 
 /// Prints how much was visited, in which time and memory.
 pub(crate) fn print_counts(found: &Findings) {
-    let memory = peak_memory_mib()
-        .map(|mib| format!(", at most {mib} MiB of memory so far"))
+    let memory = peak_memory_kib()
+        .map(|kib| format!(", at most {} MiB of memory so far", kib / 1024))
         .unwrap_or_default();
     println!(
         "  {} states, {} edges, depth {}, {}{memory}",
@@ -144,9 +161,34 @@ pub(crate) fn print_counts(found: &Findings) {
     );
 }
 
+/// Prints how many steps apply in a state, and in how many states so many do.
+pub(crate) fn print_branching(found: &Findings) {
+    let Some(branching) = found.branching.as_ref().filter(|all| !all.is_empty()) else {
+        return;
+    };
+    let counts = branching
+        .iter()
+        .map(|(steps, states)| format!("{steps}: {}", HumanCount(*states)));
+    println!(
+        "  steps that apply in a state: {:.1} on average ({})",
+        mean(branching),
+        counts.collect::<Vec<_>>().join(", ")
+    );
+}
+
+/// The average of a distribution.
+pub(crate) fn mean(distribution: &BTreeMap<u32, u64>) -> f64 {
+    let states: u64 = distribution.values().sum();
+    let steps: u64 = distribution
+        .iter()
+        .map(|(steps, states)| u64::from(*steps) * states)
+        .sum();
+    steps as f64 / states.max(1) as f64
+}
+
 /// What was bounded, and how sure a count by fingerprints is.
 pub(crate) fn print_bounds(scope: &Scope, states: usize) {
-    println!("  bounded: {}.", scope.bounds());
+    println!("  bounds: {}.", scope.bounds());
     println!(
         "  States are told apart by 64-bit fingerprints: the chance that two were taken for one is about {:.0e}.",
         collision(states)
@@ -154,18 +196,17 @@ pub(crate) fn print_bounds(scope: &Scope, states: usize) {
 }
 
 /// The chance that among so many states two have one fingerprint: n² / 2⁶⁵.
-fn collision(states: usize) -> f64 {
+pub(crate) fn collision(states: usize) -> f64 {
     (states as f64).powi(2) / 2_f64.powi(65)
 }
 
-/// The most memory this process has used so far, in MiB, where the system says.
-fn peak_memory_mib() -> Option<u64> {
+/// The most memory this process has used so far, in KiB, where the system says.
+pub(crate) fn peak_memory_kib() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024)
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -175,6 +216,12 @@ mod tests {
     #[test]
     fn a_million_states_are_safely_told_apart() {
         assert!(collision(1_000_000) < 1e-7);
+    }
+
+    #[test]
+    fn the_average_counts_states() {
+        assert!((mean(&BTreeMap::from([(0, 1), (4, 3)])) - 3.0).abs() < 1e-9);
+        assert!(mean(&BTreeMap::new()).abs() < 1e-9);
     }
 
     #[test]

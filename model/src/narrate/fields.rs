@@ -8,7 +8,7 @@ use crate::world::{Link, Node, NodeId, Role, World};
 use std::fmt::Write;
 
 /// What stands for a field that holds nothing.
-const NOTHING: &str = "-";
+pub const NOTHING: &str = "-";
 
 /// Whose field it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
