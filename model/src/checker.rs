@@ -11,6 +11,7 @@ use crate::walk::{End, Progress};
 use crate::world::World;
 use stateright::report::{ReportData, ReportDiscovery, Reporter};
 use stateright::{Checker, Model, Property as Claim};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -40,8 +41,8 @@ impl Model for Search {
     }
 }
 
-/// Every property that looks at one step, for any model whose states are worlds.
-pub fn properties<M: Model<State = World>>() -> Vec<Claim<M>> {
+/// Every property that looks at one step, for any model whose states have a world in them.
+pub fn properties<M: Model<State: Borrow<World>>>() -> Vec<Claim<M>> {
     vec![
         always::<M, { Property::S1 as u32 }>("S1"),
         always::<M, { Property::S2 as u32 }>("S2"),
@@ -53,6 +54,8 @@ pub fn properties<M: Model<State = World>>() -> Vec<Claim<M>> {
         always::<M, { Property::S8 as u32 }>("S8"),
         always::<M, { Property::S9 as u32 }>("S9"),
         always::<M, { Property::S10 as u32 }>("S10"),
+        always::<M, { Property::S12 as u32 }>("S12"),
+        always::<M, { Property::S13 as u32 }>("S13"),
         always::<M, { Property::S14 as u32 }>("S14"),
         always::<M, { Property::S15 as u32 }>("S15"),
         always::<M, { Property::S16 as u32 }>("S16"),
@@ -60,8 +63,10 @@ pub fn properties<M: Model<State = World>>() -> Vec<Claim<M>> {
     ]
 }
 
-fn always<M: Model<State = World>, const PROPERTY: u32>(name: &'static str) -> Claim<M> {
-    Claim::always(name, |_, world: &World| world.broken >> PROPERTY & 1 == 0)
+fn always<M: Model<State: Borrow<World>>, const PROPERTY: u32>(name: &'static str) -> Claim<M> {
+    Claim::always(name, |_, state: &M::State| {
+        state.borrow().broken >> PROPERTY & 1 == 0
+    })
 }
 
 /// What stateright found.
@@ -139,5 +144,23 @@ impl<W: FnMut(Progress)> Reporter<Search> for Listener<W> {
 
     fn delay(&self) -> Duration {
         REPORT_EVERY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stateright_is_told_of_every_property_that_looks_at_one_step() {
+        let told: Vec<&str> = properties::<Search>()
+            .iter()
+            .map(|claim| claim.name)
+            .collect();
+        let steps = Property::ALL
+            .into_iter()
+            .filter(|property| *property != Property::L1);
+        let steps: Vec<String> = steps.map(|property| format!("{property:?}")).collect();
+        assert_eq!(told, steps);
     }
 }

@@ -15,6 +15,7 @@ mod graph;
 mod job;
 mod keep;
 mod own_scope;
+mod page;
 mod progress;
 mod record;
 mod report;
