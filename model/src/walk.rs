@@ -61,8 +61,9 @@ pub struct Walk {
     pub depth: usize,
     /// How often each rule and branch fired.
     pub fired: BTreeMap<Step, u64>,
-    /// In how many states so many steps apply; states that were not expanded to the end are left out.
-    pub branching: BTreeMap<u32, u64>,
+    /// How many states have so many steps that apply, by that number; states that were not expanded to the end
+    /// are left out.
+    pub degrees: Vec<u64>,
     /// The violations, nearest first.
     pub violations: Vec<Violation>,
     /// Why it ended.
@@ -115,7 +116,7 @@ struct Walker<'a> {
     visited: ByFingerprint,
     came_from: Vec<(u32, u16)>,
     fired: Vec<u64>,
-    branching: BTreeMap<u32, u64>,
+    degrees: Vec<u64>,
     edges: u64,
     violations: Vec<Violation>,
 }
@@ -129,7 +130,7 @@ pub fn walk(search: &Search, limits: Limits, mut watch: impl FnMut(Progress) -> 
         visited: ByFingerprint::default(),
         came_from: Vec::new(),
         fired: vec![0; search.steps.len()],
-        branching: BTreeMap::new(),
+        degrees: vec![0; search.steps.len() + 1],
         edges: 0,
         violations: Vec::new(),
     };
@@ -206,8 +207,7 @@ impl Walker<'_> {
                 return Some(End::TooManyStates);
             }
         }
-        let applied = (self.edges - edges_before) as u32;
-        *self.branching.entry(applied).or_insert(0) += 1;
+        self.degrees[(self.edges - edges_before) as usize] += 1;
         None
     }
 
@@ -229,7 +229,7 @@ impl Walker<'_> {
             edges: self.edges,
             depth,
             fired,
-            branching: self.branching,
+            degrees: self.degrees,
             violations: self.violations,
             end,
         }

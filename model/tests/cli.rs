@@ -78,6 +78,42 @@ fn a_complete_check_says_so_and_counts_in_json_as_in_text() {
 }
 
 #[test]
+fn a_survey_on_two_threads_counts_what_the_walk_counts_and_shows_the_same_flaw() {
+    let survey = ["--engine", "survey", "--threads", "2", "--json"];
+    let right = ["check", "--era", "sync", "--scope", "smoke"];
+    let (_, walked) = json(&[right.as_slice(), &["--json"]].concat());
+    let (status, surveyed) = json(&[right.as_slice(), &survey].concat());
+    assert_eq!(status, Some(0));
+    for field in [
+        "states",
+        "edges",
+        "depth",
+        "branching",
+        "coverage",
+        "properties",
+    ] {
+        assert_eq!(
+            surveyed["runs"][0][field], walked["runs"][0][field],
+            "{field}"
+        );
+    }
+    let wrong = [
+        "check",
+        "--fault",
+        "request-not-plus-one",
+        "--scope",
+        "smoke",
+    ];
+    let (status, surveyed) = json(&[wrong.as_slice(), &survey].concat());
+    assert_eq!(status, Some(1));
+    let steps = &surveyed["runs"][0]["counterexample"]["steps"];
+    assert_eq!(steps.as_array().map(Vec::len), Some(12));
+    let (status, _, error) = run(&["check", "--threads", "2"]);
+    assert_eq!(status, Some(2));
+    assert!(error.contains("--engine survey"), "{error}");
+}
+
+#[test]
 fn a_check_that_was_stopped_proves_nothing() {
     let (status, out, _) = run(&[
         "check",

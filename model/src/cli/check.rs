@@ -15,6 +15,7 @@ use psync_model::property::Property;
 use psync_model::rulebook::Era;
 use psync_model::scope::{self, NamedScope};
 use psync_model::search::Search;
+use psync_model::survey::Means;
 use psync_model::walk::{End, Violation};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ Examples:
   psync-model check                                every era, scope replay: half a minute
   psync-model check --era psync --scope wide       one era, everything a pair can do
   psync-model check --fault attach-loses-pending   the shortest way to the harm a flaw does
+  psync-model check --scope wide --engine survey   on all processors, in less memory
   psync-model check --engine stateright            the other engine's opinion on the same counts
   psync-model check --era psync2-v7 --as-shipped   the flaws that real servers of an era still have: fails
   psync-model check --scope smoke --pings on --backlog 2 --lag 4   a scope of one's own
@@ -61,6 +63,9 @@ pub(crate) struct Args {
     /// Who visits the states
     #[arg(long, value_enum, default_value = "walk")]
     engine: Engine,
+    /// How many threads a survey has: all processors unless told otherwise
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
     /// Stop after so many states of an era; what was not violated by then is not proved
     #[arg(long)]
     max_states: Option<NonZeroUsize>,
@@ -104,8 +109,12 @@ impl Args {
 
     fn job(&self, era: Era) -> anyhow::Result<Job> {
         ensure!(
-            self.timeout.is_none() || self.engine == Engine::Walk,
+            self.timeout.is_none() || self.engine != Engine::Stateright,
             "stateright cannot be stopped after a time: take --max-states, or leave --engine away"
+        );
+        ensure!(
+            self.threads.is_none() || self.engine == Engine::Survey,
+            "only a survey has a choice of threads: --engine survey --threads N"
         );
         let scope = self.scope()?;
         Ok(Job {
@@ -116,6 +125,7 @@ impl Args {
             scope,
             max_states: self.max_states.map(usize::from),
             timeout: self.timeout,
+            threads: self.threads.unwrap_or(Means::all().threads),
         })
     }
 }

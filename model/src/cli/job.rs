@@ -16,9 +16,11 @@ use psync_model::property::Property;
 use psync_model::rulebook::Era;
 use psync_model::search::Search;
 use psync_model::step::Step;
-use psync_model::walk::{End, Limits, Progress, Violation, Walk, walk};
+use psync_model::survey::{Means, survey};
+use psync_model::walk::{End, Limits, Progress, Violation, walk};
 use psync_model::world::NodeId;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// The most states whose graph is held in memory for L1: some 400 bytes each.
@@ -29,6 +31,8 @@ pub(crate) const MOST_IN_MEMORY: usize = 2_000_000;
 pub(crate) enum Engine {
     /// Our own walk: shortest counterexamples, coverage, and L1 on the graph
     Walk,
+    /// Our own survey, on several threads and in less memory: for scopes that are too large for the walk
+    Survey,
     /// stateright's breadth-first search, on all processors: a second opinion on counts and properties
     Stateright,
 }
@@ -50,6 +54,8 @@ pub(crate) struct Job {
     pub(crate) max_states: Option<usize>,
     /// After how long to stop.
     pub(crate) timeout: Option<Duration>,
+    /// How many threads a survey has.
+    pub(crate) threads: NonZeroUsize,
 }
 
 /// What became of a property.
@@ -84,8 +90,8 @@ pub(crate) struct Findings {
     pub(crate) verdicts: Vec<(Property, Verdict)>,
     /// How often each rule and branch fired, if the engine says.
     pub(crate) fired: Option<BTreeMap<Step, u64>>,
-    /// In how many states so many steps apply, if the engine says.
-    pub(crate) branching: Option<BTreeMap<u32, u64>>,
+    /// How many states have so many steps that apply, by that number, if the engine says.
+    pub(crate) degrees: Option<Vec<u64>>,
     /// A shortest way to break a property, if the engine has one.
     pub(crate) violation: Option<Violation>,
     /// A behaviour that does not converge.
@@ -166,6 +172,7 @@ impl Job {
     pub(crate) fn run(&self, engine: Engine) -> Findings {
         match engine {
             Engine::Walk => self.walk(),
+            Engine::Survey => self.survey(),
             Engine::Stateright => self.stateright(),
         }
     }
@@ -178,10 +185,9 @@ impl Job {
             ..Limits::PROVE
         };
         let found = walk(&self.search, limits, |progress| {
-            meter.count(Count::with_queue(progress));
-            self.timeout.is_none_or(|most| meter.elapsed() < most)
+            self.goes_on(progress, &mut meter)
         });
-        let (liveness, stuck) = self.judge_liveness(&found, &mut meter);
+        let (liveness, stuck) = self.judge_liveness(found.states, found.end, &mut meter);
         let violation = found.violations.into_iter().next();
         let broken = violation.as_ref().map_or(0, |violation| violation.broken);
         Findings {
@@ -193,10 +199,47 @@ impl Job {
             elapsed: meter.elapsed(),
             verdicts: self.verdicts(broken, found.end, &liveness),
             fired: Some(found.fired),
-            branching: Some(found.branching),
+            degrees: Some(found.degrees),
             violation,
             stuck,
         }
+    }
+
+    /// A survey finds that something is broken, and the walk to it how.
+    fn survey(&self) -> Findings {
+        let mut meter = Meter::new(format!("{} {}, survey", self.era, self.scope.name));
+        let all = Means::all();
+        let means = Means {
+            max_states: self.max_states.unwrap_or(all.max_states),
+            threads: self.threads,
+        };
+        let watch = |progress| self.goes_on(progress, &mut meter);
+        let found = survey(&self.search, means, watch);
+        let (liveness, stuck) = self.judge_liveness(found.states, found.end, &mut meter);
+        let elapsed = meter.elapsed();
+        let violation = (found.end == End::Violated).then(|| {
+            let walk = walk(&self.search, Limits::PROVE, |_| true);
+            walk.violations.into_iter().next()
+        });
+        Findings {
+            states: found.states,
+            edges: found.edges,
+            depth: found.depth,
+            end: found.end,
+            limit: self.limit(found.end, found.states),
+            elapsed,
+            verdicts: self.verdicts(found.broken, found.end, &liveness),
+            fired: Some(found.fired),
+            degrees: Some(found.degrees),
+            violation: violation.flatten(),
+            stuck,
+        }
+    }
+
+    /// Tells of the progress; whether there is time left.
+    fn goes_on(&self, progress: Progress, meter: &mut Meter) -> bool {
+        meter.count(Count::with_queue(progress));
+        self.timeout.is_none_or(|most| meter.elapsed() < most)
     }
 
     fn stateright(&self) -> Findings {
@@ -213,7 +256,7 @@ impl Job {
             elapsed: meter.elapsed(),
             verdicts: self.verdicts(found.broken, found.end, &liveness),
             fired: None,
-            branching: None,
+            degrees: None,
             violation: None,
             stuck: None,
         }
@@ -228,8 +271,13 @@ impl Job {
         }
     }
 
-    fn judge_liveness(&self, found: &Walk, meter: &mut Meter) -> (Verdict, Option<Box<Stuck>>) {
-        if found.end != End::Complete {
+    fn judge_liveness(
+        &self,
+        states: usize,
+        end: End,
+        meter: &mut Meter,
+    ) -> (Verdict, Option<Box<Stuck>>) {
+        if end != End::Complete {
             return (not_judged("not every state was visited"), None);
         }
         if self.as_shipped {
@@ -244,14 +292,14 @@ impl Job {
                 None,
             );
         }
-        if found.states > MOST_IN_MEMORY {
+        if states > MOST_IN_MEMORY {
             let why = format!(
                 "the graph is held in memory up to {MOST_IN_MEMORY} states only; see a smaller scope"
             );
             return (Verdict::NotJudged(why), None);
         }
         meter.say(|| "every state visited; judging L1 on the graph".into());
-        match liveness::prove(self.search.clone(), found.states + 1) {
+        match liveness::prove(self.search.clone(), states + 1) {
             Ok(_) => (Verdict::Proved, None),
             Err(NotProved::Stuck(stuck)) if stuck.ending == Ending::ScopeEnds => {
                 let why = "a behaviour leads out of the scope: widen it to know";

@@ -5,7 +5,7 @@
 use super::Outcome;
 use super::job::{Engine, Findings, Job, Verdict};
 use super::keep::Kept;
-use super::report::{collision, coverage, mean, peak_memory_kib};
+use super::report::{collision, coverage, distribution, mean, peak_memory_kib};
 use anyhow::Context;
 use psync_model::narrate::moments;
 use psync_model::walk::End;
@@ -27,6 +27,7 @@ pub(crate) fn of(
 ) -> anyhow::Result<Value> {
     let engine = match engine {
         Engine::Walk => "walk",
+        Engine::Survey => "survey",
         Engine::Stateright => "stateright",
     };
     Ok(json!({
@@ -78,9 +79,8 @@ const fn verdict(outcome: Outcome) -> &'static str {
 
 /// The distribution of how many steps apply in a state.
 fn branching(found: &Findings) -> Option<Value> {
-    let all = found.branching.as_ref()?;
-    let pairs: Vec<_> = all
-        .iter()
+    let all = found.degrees.as_ref()?;
+    let pairs: Vec<_> = distribution(all)
         .map(|(steps, states)| json!({"steps": steps, "states": states}))
         .collect();
     Some(json!({"mean": mean(all), "distribution": pairs}))
