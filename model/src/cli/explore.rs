@@ -274,12 +274,9 @@ impl Model for Explorer {
     }
 }
 
-/// One step in words: the sentence, and the properties with theirs.
+/// The properties after a step, each with its sentence.
 fn describe(moment: &Moment, setting: &Setting) -> String {
-    let mut text = format!(
-        "{}.\n\nproperties after this step\n",
-        moment.sentence(setting)
-    );
+    let mut text = "properties after this step\n".to_owned();
     for property in Property::ALL {
         let (name, (_, word)) = (format!("{property:?}"), truth(property, moment, setting));
         let _ = writeln!(text, "    {name:<4} {word:<8} {}", property.sentence());

@@ -1,4 +1,4 @@
-//! What the explorer shows of a state: a card for each node and link with the changed fields marked, the truth of
+//! What the explorer shows of a state: what the last step was, in words; a card for each node and link with the changed fields marked, the truth of
 //! every property, and the sequence diagram of the whole path.
 
 use maud::{Markup, PreEscaped, html};
@@ -12,13 +12,13 @@ use psync_model::world::World;
 /// The explorer's own colours are light or dark with the reader's preference, and so are these.
 const STYLE: &str = "\
 .ps-cards{display:flex;flex-wrap:wrap;gap:8px;margin-bottom:8px}\
-.ps-card,.ps-props{background:#fdfdfb;color:#222;border-radius:6px;padding:6px 10px;font:12px ui-monospace,monospace}\
-.ps-card h4{margin:0 0 4px;font-size:12px}.ps-card table{border-collapse:collapse}\
+.ps-said,.ps-card,.ps-props{background:#fdfdfb;color:#222;border-radius:6px;padding:6px 10px;font:12px ui-monospace,monospace}\
+.ps-said{margin-bottom:8px;font-weight:bold}.ps-card h4{margin:0 0 4px;font-size:12px}.ps-card table{border-collapse:collapse}\
 .ps-card th{font-weight:normal;text-align:left;color:#777;padding:1px 10px 1px 0}.ps-card td{padding:1px 4px}\
 .ps-card tr.ps-new td{background:#fff3c4}.ps-was{color:#999;text-decoration:line-through;margin-right:6px}\
 .ps-props{margin-bottom:8px}.ps-props span{display:inline-block;padding:1px 6px;margin:1px;border-radius:4px}\
 .ps-holds{background:#d9f2e0}.ps-broken{background:#cf222e;color:#fff;font-weight:bold}.ps-open{background:#eee}\
-@media(prefers-color-scheme:dark){.ps-card,.ps-props{background:#16181d;color:#ddd}.ps-card th{color:#999}\
+@media(prefers-color-scheme:dark){.ps-said,.ps-card,.ps-props{background:#16181d;color:#ddd}.ps-card th{color:#999}\
 .ps-card tr.ps-new td{background:#4a3d00}.ps-holds{background:#143d22}.ps-open{background:#333}}";
 
 /// The page of the last state of a story; of `beginning`, if nothing has happened yet.
@@ -27,6 +27,7 @@ pub(crate) fn page(story: &[Moment], beginning: &World, setting: &Setting) -> St
     let (before, after) = last.map_or((beginning, beginning), |last| (&last.before, &last.after));
     let page = html! {
         style { (PreEscaped(STYLE)) }
+        @if let Some(last) = last { div .ps-said { (last.sentence(setting)) "." } }
         div .ps-cards {
             @for place in places(after, setting) { (card(place, before, after, setting)) }
         }
@@ -123,6 +124,7 @@ mod tests {
     fn the_page_of_a_broken_state_says_which_property_is_broken() {
         let page = broken_page(12);
         assert!(page.contains("class=\"ps-broken\" title=\"a replica that is continued"));
+        assert!(page.contains("the primary agrees to continue under its current ID"));
         assert!(page.contains("<svg"));
         assert!(!broken_page(11).contains("class=\"ps-broken\""));
     }

@@ -118,7 +118,8 @@ fn draw_row(out: &mut String, columns: Columns, number: usize, row: &Row) {
                 out,
                 "<line class=\"ps-cut\" x1=\"{left}\" y1=\"{y}\" x2=\"{right}\" y2=\"{y}\"/>"
             );
-            words(out, right - 10, y + 4, "end", class, note);
+            // Above the line, which would cross the words out.
+            words(out, right - 10, y - 4, "end", class, note);
         }
     }
 }
