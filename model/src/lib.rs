@@ -7,6 +7,10 @@
 //! [`fault`] breaks one entry at a time. Then the machinery: [`scope`], [`canonical`], [`packed`], [`search`],
 //! [`walk`], [`survey`], [`graph`], [`liveness`], [`claims`], [`checker`].
 //!
+//! What people see of it is made by [`narrate`], [`diagram`], [`dot`] and [`itf`]; [`prose`] finds again what
+//! stands beside the rules, so that `psync-model explain` need not repeat it. `TABLE.md` leads from each section of
+//! the protocol to its rules, the mistakes about it and the properties that catch them.
+//!
 //! **Units.** A command is two units of the stream, head and tail; a [`ReplOffset`](offset::ReplOffset) counts
 //! units so far, a [`NextByte`](offset::NextByte) names the first unit wanted. Backlogs and lags are in commands.
 //!

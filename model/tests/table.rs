@@ -234,7 +234,7 @@ fn rules_table(out: &mut String) {
 
 fn properties_table(out: &mut String) {
     out.push_str(
-        "\n## Properties\n\nThe fault is one that breaks the property when nothing else is watched; *first* are those \
+        "\n## Properties\n\nThe fault is one that breaks the property when nothing else is watched; *first* are those\n\
          whose shortest counterexample breaks it.\n\n| property | what must hold | fault | first |\n|---|---|---|---|\n",
     );
     for property in Property::ALL {
@@ -290,8 +290,8 @@ fn faults_table(out: &mut String) {
 fn the_table_is_what_the_model_says() {
     let mut table = String::from(
         "# From the protocol to what catches a mistake in it\n\nGenerated from the rules, the rulebook, the properties \
-         and the faults by `model/tests/table.rs`; `UPDATE_EXPECT=1 cargo test -p psync-model --test table` writes it \
-         anew. `psync-model explain NAME` says more about each name.\n\n",
+         and the faults by `model/tests/table.rs`;\n`UPDATE_EXPECT=1 cargo test -p psync-model --test table` writes it \
+         anew.\n`psync-model explain NAME` says more about each name.\n\n",
     );
     sections_table(&mut table);
     rules_table(&mut table);
