@@ -209,6 +209,15 @@ impl Explorer {
         })
     }
 
+    /// The world after a step; a check ends at a violation, an exploration goes on to see what comes of it.
+    fn next(&self, place: &Place, step: Step) -> Option<World> {
+        let open = World {
+            broken: 0,
+            ..place.canonical
+        };
+        self.search.next(&open, step)
+    }
+
     /// Where on the page the last state of the case is.
     fn fragment(&self) -> String {
         match self.steps.len() {
@@ -228,12 +237,12 @@ impl Model for Explorer {
 
     fn actions(&self, place: &Place, actions: &mut Vec<Step>) {
         let steps = self.search.steps.iter().copied();
-        actions.extend(steps.filter(|&step| self.search.next(&place.canonical, step).is_some()));
+        actions.extend(steps.filter(|&step| self.next(place, step).is_some()));
     }
 
     fn next_state(&self, place: &Place, step: Step) -> Option<Place> {
         Some(Place {
-            canonical: self.search.next(&place.canonical, step)?,
+            canonical: self.next(place, step)?,
             plain: step.apply(&roomy(&place.plain), &self.search.setting)?,
             ..*place
         })
@@ -311,6 +320,17 @@ mod tests {
             page.contains(&format!("13  {}", actions[0])),
             "the whole story is drawn"
         );
+    }
+
+    #[test]
+    fn an_exploration_goes_on_after_a_violation() {
+        let explorer = explorer();
+        let (before, last) = (&explorer.beginnings[11], explorer.steps[11]);
+        let broken = explorer.next_state(before, last).unwrap();
+        assert_ne!(broken.canonical.broken, 0);
+        let mut actions = Vec::new();
+        explorer.actions(&broken, &mut actions);
+        assert!(!actions.is_empty());
     }
 
     #[test]
