@@ -35,7 +35,8 @@ Examples:
   psync-model check --scope wide --timeout 10m     as far as ten minutes go
 
 A scope bounds how far things may drift apart, never how often they happen: `--scope ?` lists them.
-A counterexample is kept as a case for `psync-conformance replay`, as SVG, and as a trace (ITF) for viewers.
+A counterexample is kept as a case for `psync-conformance replay` and `explore`, as SVG, and as a trace (ITF) for
+viewers. A server that is not wrong in this way does not follow the case to its end.
 
 Verdict and exit status:
   complete   every state of the scope was visited and nothing is violated: 0, proved within the bounds
@@ -216,7 +217,12 @@ fn print(job: &Job, found: &Findings, kept: Option<&Kept>, alone: bool) -> anyho
     }
     if let Some(kept) = kept {
         let case = kept.case.display();
-        println!("  kept as {case} (`psync-conformance replay {case}`),");
+        let then = if kept.is_driven {
+            format!("`psync-conformance replay {case}`")
+        } else {
+            format!("`psync-model explore {case}`; the judge cannot drive all of its steps yet")
+        };
+        println!("  kept as {case} ({then}),");
         println!(
             "  {} and {} (ITF)\n",
             kept.svg.display(),

@@ -5,6 +5,7 @@ use psync_model::case::Case;
 use psync_model::diagram;
 use psync_model::itf::itf;
 use psync_model::narrate::moments;
+use psync_model::scope;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ pub(crate) const FOLDER: &str = "target/psync/model";
 pub(crate) struct Kept {
     /// The plan, as a case.
     pub(crate) case: PathBuf,
+    /// Whether the judge drives steps like these on real servers.
+    pub(crate) is_driven: bool,
     /// The sequence diagram.
     pub(crate) svg: PathBuf,
     /// The Informal Trace Format.
@@ -28,6 +31,7 @@ pub(crate) fn keep(case: &Case, folder: &Path, stem: &str, about: &str) -> anyho
     fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
     let kept = Kept {
         case: folder.join(format!("{stem}.jsonl")),
+        is_driven: is_driven(case),
         svg: folder.join(format!("{stem}.svg")),
         itf: folder.join(format!("{stem}.itf.json")),
     };
@@ -42,6 +46,16 @@ pub(crate) fn keep(case: &Case, folder: &Path, stem: &str, about: &str) -> anyho
         Ok(serde_json::to_writer_pretty(out, &trace)?)
     })?;
     Ok(kept)
+}
+
+/// Whether every step is one of those in scope `replay`, which is what the judge is made for.
+fn is_driven(case: &Case) -> bool {
+    let replay = scope::named("replay")
+        .expect("the judge's scope exists")
+        .scope;
+    let steps = case.steps.iter();
+    let known = steps.copied().all(|step| replay.allows(step));
+    known && case.header.scope.topology == replay.topology
 }
 
 fn write(
@@ -65,6 +79,21 @@ mod tests {
     use psync_model::rulebook::Era;
 
     #[test]
+    fn what_the_judge_cannot_do_is_not_offered_to_it() {
+        let fallback = fault::named("sync-fallback-keeps-id").unwrap();
+        let caught = caught(fallback, Era::Psync2V7, ladder(), |_| ()).unwrap();
+        let steps = caught.found.steps;
+        let case = Case::named(
+            Era::Psync2V7,
+            caught.scope.scope,
+            Casting::Replica,
+            "S1",
+            steps,
+        );
+        assert!(!is_driven(&case));
+    }
+
+    #[test]
     fn what_is_kept_can_be_read_again() {
         let fault = fault::named("request-not-plus-one").unwrap();
         let caught = caught(fault, Era::Psync2V7, ladder(), |_| ()).unwrap();
@@ -78,6 +107,7 @@ mod tests {
         case.header.fault = Some(fault.name.to_owned());
         let folder = tempfile::tempdir().unwrap();
         let kept = keep(&case, folder.path(), "s3", "a test").unwrap();
+        assert!(kept.is_driven);
         let text = fs::read(&kept.case).unwrap();
         assert_eq!(Case::read(text.as_slice()).unwrap(), case);
         let svg = fs::read_to_string(&kept.svg).unwrap();

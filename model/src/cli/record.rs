@@ -140,6 +140,6 @@ fn counterexample(
         "broken": broken.split('-').collect::<Vec<_>>(),
         "steps": steps,
         "then": then.map(|stuck| super::counterexample::goes_on(&stuck.ending)),
-        "files": kept.map(|kept| json!({"case": kept.case, "svg": kept.svg, "itf": kept.itf})),
+        "files": kept.map(|kept| json!({"case": kept.case, "can_be_replayed": kept.is_driven, "svg": kept.svg, "itf": kept.itf})),
     })))
 }
