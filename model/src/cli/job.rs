@@ -113,6 +113,10 @@ impl Findings {
     pub(crate) fn completeness(&self) -> String {
         match (self.outcome(), &self.limit) {
             (Outcome::Proved, _) => "complete: every state of the scope was visited".to_owned(),
+            (Outcome::Violated, _) if self.end == End::Complete => {
+                "violated: every state of the scope was visited, and a behaviour never converges"
+                    .to_owned()
+            }
             (Outcome::Violated, _) => "violated: the search ended there".to_owned(),
             (Outcome::Stopped, Some(limit)) => format!("bounded: stopped after {limit}"),
             (Outcome::Stopped, None) => "bounded: stopped before its end".to_owned(),
@@ -218,7 +222,10 @@ impl Job {
         let (liveness, stuck) = self.judge_liveness(found.states, found.end, &mut meter);
         let elapsed = meter.elapsed();
         let violation = (found.end == End::Violated).then(|| {
-            let walk = walk(&self.search, Limits::PROVE, |_| true);
+            let walk = walk(&self.search, Limits::PROVE, |progress| {
+                meter.count(Count::with_queue(progress));
+                true
+            });
             walk.violations.into_iter().next()
         });
         Findings {
@@ -281,10 +288,7 @@ impl Job {
             return (not_judged("not every state was visited"), None);
         }
         if self.as_shipped {
-            return (
-                not_judged("only what somebody outside can see is watched"),
-                None,
-            );
+            return (not_judged(ONLY_OUTSIDE), None);
         }
         if self.timeout.is_some_and(|most| meter.elapsed() >= most) {
             return (
@@ -319,6 +323,9 @@ impl Job {
             if let Some(why) = not_applicable(property, book) {
                 return Verdict::NotApplicable(why);
             }
+            if property != Property::L1 && self.search.watched & property.bit() == 0 {
+                return not_judged(ONLY_OUTSIDE);
+            }
             match (property, end) {
                 (Property::L1, _) => liveness.clone(),
                 (_, End::Complete) => Verdict::Proved,
@@ -333,6 +340,9 @@ impl Job {
             .to_vec()
     }
 }
+
+/// Why most properties are not judged as shipped.
+const ONLY_OUTSIDE: &str = "only what somebody outside can see is watched";
 
 fn not_judged(why: &str) -> Verdict {
     Verdict::NotJudged(why.to_owned())
