@@ -5,7 +5,7 @@
 //! that were compiled. Nothing is understood of Rust but the shape in which this repository writes it, and a test
 //! finds every rule, property and fault.
 
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::property::Property;
 use crate::rulebook::{Era, Rulebook};
 use crate::step::Step;
@@ -164,6 +164,21 @@ pub fn sections(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// Whether a text cites a section, or an item of its list.
+pub fn cites(text: &str, section: &str) -> bool {
+    sections(text)
+        .iter()
+        .any(|cited| cited.split('-').next() == Some(section))
+}
+
+/// The faults that are mistakes about a section: what they change answers a question of it.
+pub fn faults_about(section: &str) -> Vec<&'static Fault> {
+    let is_about = |fault: &&Fault| {
+        entry_of(fault, fault.home()).is_some_and(|entry| cites(&entry.question, section))
+    };
+    fault::FAULTS.iter().filter(is_about).collect()
+}
+
 /// The sections of `PROTOCOL.md`, in their order, with their titles.
 pub fn protocol_sections() -> Vec<(&'static str, &'static str)> {
     let headings = PROTOCOL.lines().filter(|line| line.starts_with("##"));
@@ -320,7 +335,6 @@ fn place_of(file: &File, is_it: impl Fn(&str) -> bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault;
 
     #[test]
     fn every_rule_has_prose_a_source_and_a_place() {

@@ -193,6 +193,20 @@ fn as_shipped_the_flaw_is_found_and_what_is_kept_can_be_explored_no_further_than
 }
 
 #[test]
+fn what_is_not_watched_is_not_proved() {
+    // The oldest era has no flaw as shipped, so that every state is visited.
+    let (status, document) = json(&["check", "--era", "sync", "--as-shipped", "--json"]);
+    assert_eq!(status, Some(0));
+    let properties = document["runs"][0]["properties"].as_array().unwrap();
+    let verdict = |name: &str| {
+        let mut all = properties.iter();
+        let property = all.find(|property| property["name"] == name).unwrap();
+        property["verdict"].as_str().unwrap()
+    };
+    assert_eq!((verdict("S1"), verdict("S4")), ("not judged", "proved"));
+}
+
+#[test]
 fn a_scope_of_ones_own_is_named_and_nonsense_is_refused() {
     let own = [
         "check",
@@ -230,7 +244,12 @@ fn a_graph_is_drawn_where_it_can_be_looked_at_and_refused_elsewhere() {
 fn a_rule_a_property_and_a_fault_are_explained_and_a_mistake_is_answered() {
     let (status, out, _) = run(&["explain", "decline-partial/too-old"]);
     assert_eq!(status, Some(0));
-    for part in ["source: ", "model/src/rules/primary.rs:", "shortest path"] {
+    for part in [
+        "source: ",
+        "model/src/rules/primary.rs:",
+        "§3.2 goes wrong as attach-label-current (S4)",
+        "shortest path",
+    ] {
         assert!(out.contains(part), "{part}: {out}");
     }
     let (status, out, _) = run(&["explain", "S14"]);

@@ -7,7 +7,7 @@ use expect_test::expect_file;
 use psync_model::catch::TEETH;
 use psync_model::fault::{FAULTS, Fault};
 use psync_model::property::Property;
-use psync_model::prose::{self, sections};
+use psync_model::prose::{self, cites};
 use std::collections::BTreeSet;
 
 /// What stands for a section.
@@ -120,14 +120,6 @@ fn reason(number: &str, cell: Cell) -> Option<&'static str> {
     Some(row.2)
 }
 
-/// Whether a text cites a section or an item of its list.
-fn cites(text: &str, number: &str) -> bool {
-    sections(text).iter().any(|cited| {
-        let section = cited.split('-').next();
-        section == Some(number)
-    })
-}
-
 fn rows() -> Vec<Row> {
     let all = prose::protocol_sections();
     let has_parts = |number: &str| {
@@ -140,7 +132,7 @@ fn rows() -> Vec<Row> {
             number,
             title,
             rules: rules_of(number),
-            faults: faults_of(number),
+            faults: prose::faults_about(number),
         })
         .collect()
 }
@@ -150,17 +142,6 @@ fn rules_of(number: &str) -> Vec<&'static str> {
     let mut rules: Vec<_> = prose::rules().into_iter().collect();
     rules.retain(|rule| cites(&source(rule).expect("every rule has a source"), number));
     rules
-}
-
-fn faults_of(number: &str) -> Vec<&'static Fault> {
-    let question = |fault: &Fault| {
-        let entry = prose::entry_of(fault, fault.home());
-        entry.expect("a fault changes an entry").question
-    };
-    let faults = FAULTS.iter();
-    faults
-        .filter(|fault| cites(&question(fault), number))
-        .collect()
 }
 
 /// The property that catches a fault first, and those it is the proof of teeth for.

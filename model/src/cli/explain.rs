@@ -168,6 +168,7 @@ fn rule(name: &str, step: Step, only: Option<Era>) -> anyhow::Result<()> {
     let passage = prose::of_rule(step.rule_name());
     let passage = passage.context("a test finds the comment of every rule")?;
     print_passage(&format!("{name}, a rule"), &passage);
+    print_mistakes(passage.source.as_deref().unwrap_or_default());
     for never in NEVER {
         let eras: Vec<_> = never.eras.iter().map(|era| era.name()).collect();
         if never.step == name || never.step.split('/').next() == Some(name) {
@@ -198,6 +199,27 @@ fn rule(name: &str, step: Step, only: Option<Era>) -> anyhow::Result<()> {
         steps.len()
     );
     counterexample::print(&search, &steps)
+}
+
+/// Prints the faults about the sections that a rule stands for, with what catches each.
+fn print_mistakes(source: &str) {
+    for (number, _) in prose::protocol_sections() {
+        if !prose::cites(source, number) {
+            continue;
+        }
+        let faults = prose::faults_about(number);
+        if faults.is_empty() {
+            continue;
+        }
+        let faults: Vec<_> = faults
+            .iter()
+            .map(|fault| format!("{} ({:?})", fault.name, fault.property))
+            .collect();
+        print_wrapped(
+            &format!("§{number} goes wrong as {}", faults.join(", ")),
+            "  ",
+        );
+    }
 }
 
 /// A path to what no right server does, with the fault that makes it possible.
