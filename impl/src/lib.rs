@@ -6,9 +6,10 @@
 //!
 //! # How it works
 //!
-//! *One task owns the core.* It takes events in batches, thinks, and carries out what was decided; connections, the link
-//! to a primary, snapshots and the reading of a received snapshot are tasks of their own that only move bytes. Nothing
-//! in the core waits: a command whose answer comes later leaves its connection blocked.
+//! *One task owns the core.* It takes events in batches, thinks, and carries out what was decided; connections and the
+//! link to a primary are tasks of the same thread that only move bytes, so that what arrives first is executed first.
+//! Snapshots are written and read on threads of their own. Nothing in the core waits: a command whose answer comes later
+//! leaves its connection blocked.
 //!
 //! *A snapshot never stops writes.* There is no fork. A snapshot is a copy of the sixteen roots of the [`keyspace`],
 //! whose trees are persistent: a write beside it copies the nodes on the path to what it changes, some kilobytes, once,
@@ -19,10 +20,10 @@
 //! is a position in them. A connection is handed at most a mebibyte ahead, as references; ten replicas that do not read
 //! cost the memory of one. What neither the backlog covers nor a replica lacks is released.
 //!
-//! *A received snapshot* is gathered in memory, read on a thread of its own, then put in the place of the old data
-//! in one step together with its label; until then nothing is discarded, whatever goes wrong. So a
-//! full resynchronization takes the memory of the old data, the new data and the payload. With `repl-diskless-load
-//! disabled` the payload becomes our own snapshot file first.
+//! *A received snapshot* is gathered in memory, read on a thread of its own, then put in the place of the old data in one
+//! step together with its label; until then nothing is discarded, whatever goes wrong. So a full resynchronization takes
+//! the memory of the old data, the new data and the payload. With `repl-diskless-load disabled` the payload becomes our
+//! own snapshot file first.
 //!
 //! # What differs from Redis on purpose
 //!
@@ -180,7 +181,9 @@ fn start(mut serve: Serve) -> Result<(), StartError> {
     for warning in &serve.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // One thread for all connections: what they send is executed in the order in which it arrives, as users of Redis know
+    // it. Snapshots are written and read on others.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let served = runtime.block_on(listen_and_serve(serve));

@@ -1,7 +1,8 @@
 //! The shell: sockets, timers, files and signals around the core.
 //!
 //! One task owns the core. It takes events from a bounded channel, lets the core think, and carries out what the core
-//! decided. Connections, the link to the primary and snapshots are tasks of their own that only move bytes.
+//! decided. Connections, the link to the primary and snapshots are tasks of their own that only move bytes. `Shell::act` is
+//! longer than a screen because it is the one place that names every action.
 
 use std::collections::HashMap;
 use std::io;

@@ -2,6 +2,7 @@
 //!
 //! A file is written under a temporary name and renamed when it is whole, so that a reader never sees half of one.
 
+use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::event::{Event, Framing, JobId, LinkId};
@@ -37,7 +38,8 @@ pub(crate) struct Plan {
 pub(crate) struct SnapshotTask {
     path: PathBuf,
     resume: Arc<Notify>,
-    task: AbortHandle,
+    /// Never sends: the snapshot ends when this is dropped.
+    _kept: oneshot::Sender<Infallible>,
 }
 
 impl SnapshotTask {
@@ -52,22 +54,22 @@ impl SnapshotTask {
             owed: Duration::ZERO,
             resume: Arc::clone(&resume),
         };
-        let task = tokio::spawn(async move {
-            let job = plan.job;
-            let event = match write(plan, pace, &events).await {
-                Ok(length) => Event::SnapshotDone { job, length },
-                Err(error) => Event::SnapshotFailed {
-                    job,
-                    reason: error.to_string(),
-                },
-            };
-            // Nobody is left to be told when the shell has ended.
-            let _ = events.send(event).await;
+        let (kept, dropped) = oneshot::channel();
+        let runtime = Handle::current();
+        // On a thread of its own, so that it takes no time from those who are served.
+        tokio::task::spawn_blocking(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    _ = dropped => {}
+                    () = write_and_tell(plan, pace, events) => {}
+                }
+            });
         });
         Self {
             path,
             resume,
-            task: task.abort_handle(),
+            _kept: kept,
         }
     }
 
@@ -82,10 +84,17 @@ impl SnapshotTask {
     }
 }
 
-impl Drop for SnapshotTask {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+async fn write_and_tell(plan: Plan, pace: Pace, events: mpsc::Sender<Event>) {
+    let job = plan.job;
+    let event = match write(plan, pace, &events).await {
+        Ok(length) => Event::SnapshotDone { job, length },
+        Err(error) => Event::SnapshotFailed {
+            job,
+            reason: error.to_string(),
+        },
+    };
+    // Nobody is left to be told when the shell has ended.
+    let _ = events.send(event).await;
 }
 
 async fn write(plan: Plan, pace: Pace, events: &mpsc::Sender<Event>) -> io::Result<u64> {

@@ -1,4 +1,5 @@
-//! Our RDB against a real redis-server: it reads what we write, and we read what it writes.
+//! Our RDB against a real redis-server: it reads what we write, and we read what it writes. The function that fills a
+//! server is a list, and as long as that.
 //!
 //! `PSYNC_REDIS_SERVER` names another one than that on the path; tests of what old versions do not have pass over them.
 

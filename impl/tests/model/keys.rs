@@ -1,4 +1,4 @@
-//! Keys, whatever they hold, and databases.
+//! Keys, whatever they hold, and databases. One function names every command of theirs, and is as long as the list.
 
 use super::{Answer, Done, Model, NO_SUCH_KEY, SAME_OBJECT, int, number, ok};
 

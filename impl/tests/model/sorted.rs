@@ -1,4 +1,4 @@
-//! Sorted sets.
+//! Sorted sets. One function names every command of theirs, and is as long as the list.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! Cores joined by simulated links, stepped by hand: no sockets, no sleeping, time jumps when the test says so.
 //!
 //! A [`World`] holds nodes. What one node sends to another waits in the world until [`World::settle`] carries it over.
+//! `World::act` is longer than a screen because it names every action of a core.
 //! Any port that belongs to no node is played by the test ([`World::played_say`], [`World::played_heard`]).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
