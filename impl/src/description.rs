@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::admin::unknown_subcommand;
 use crate::commands::{self, CommandSpec, Flags, Keys};
 use crate::keyspace::glob;
-use crate::resp::Reply;
+use crate::resp::{Reply, parse_integer};
 use crate::server::Server;
 
 /// The properties that clients are told of, under Redis's names.
@@ -26,7 +26,8 @@ const FLAG_NAMES: [(Flags, &str); 9] = [
 ];
 
 impl Server {
-    /// `COMMAND`, `COMMAND COUNT`, `COMMAND INFO [name...]`, `COMMAND LIST [FILTERBY PATTERN pattern]`.
+    /// `COMMAND`, `COMMAND COUNT`, `COMMAND INFO [name...]`, `COMMAND LIST [FILTERBY PATTERN pattern]`,
+    /// `COMMAND GETKEYS name [argument...]`.
     pub(crate) fn command_command(&self, args: &[Bytes]) -> Reply {
         let Some(word) = args.get(1) else {
             return Reply::Array(self.known_commands().map(entry).collect());
@@ -45,6 +46,7 @@ impl Server {
             {
                 self.names(&pattern.to_ascii_lowercase())
             }
+            (b"getkeys", [_, _, ..]) => keys_of(&args[2..]),
             (other, _) => unknown_subcommand("COMMAND", other),
         }
     }
@@ -68,6 +70,70 @@ impl Server {
             .filter(|spec| glob::matches(pattern, spec.name.as_bytes()));
         Reply::Array(matching.map(|spec| Reply::text(spec.name)).collect())
     }
+}
+
+/// `COMMAND GETKEYS`: the arguments of a request that are keys.
+fn keys_of(request: &[Bytes]) -> Reply {
+    let refuse = |text: &str| Reply::Error(text.to_owned());
+    let Some(spec) = commands::lookup(&request[0]) else {
+        return refuse("ERR Invalid command specified");
+    };
+    if !spec.accepts(request.len()) {
+        return refuse("ERR Invalid number of arguments specified for command");
+    }
+    let keys = spec.keys;
+    let end = i64::from(keys.last)
+        + if keys.last < 0 {
+            request.len() as i64
+        } else {
+            0
+        };
+    let fixed = i64::from(keys.first)..=end;
+    let fixed = fixed.step_by(usize::from(keys.step.unsigned_abs()).max(1));
+    let fixed = fixed.filter(|place| *place > 0);
+    let mut found: Vec<&Bytes> = fixed.map(|place| &request[place as usize]).collect();
+    if keys.movable && !add_movable(spec.name, request, &mut found) {
+        return refuse("ERR Invalid arguments specified for command");
+    }
+    if found.is_empty() {
+        return refuse("ERR The command has no key arguments");
+    }
+    Reply::Array(found.into_iter().cloned().map(Reply::Bulk).collect())
+}
+
+/// Adds the keys that stand in no fixed place; false if the arguments make no sense.
+fn add_movable<'a>(name: &str, request: &'a [Bytes], found: &mut Vec<&'a Bytes>) -> bool {
+    let number_at = match name {
+        "sort" | "sort_ro" => {
+            found.extend(stored_at(&request[2..]));
+            return true;
+        }
+        "blmpop" | "bzmpop" | "zunionstore" | "zinterstore" | "zdiffstore" => 2,
+        _ => 1,
+    };
+    let number = parse_integer(&request[number_at]).and_then(|number| usize::try_from(number).ok());
+    let rest = &request[number_at + 1..];
+    let keys = number.and_then(|number| rest.get(..number));
+    found.extend(keys.unwrap_or_default());
+    keys.is_some_and(|keys| !keys.is_empty())
+}
+
+/// The key that `SORT` writes to: the last one counts.
+fn stored_at(mut options: &[Bytes]) -> Option<&Bytes> {
+    let mut key = None;
+    while let Some((word, rest)) = options.split_first() {
+        let taken = match &word.to_ascii_lowercase()[..] {
+            b"limit" => 2,
+            b"get" | b"by" => 1,
+            b"store" => {
+                key = rest.first().or(key);
+                1
+            }
+            _ => 0,
+        };
+        options = rest.get(taken..).unwrap_or_default();
+    }
+    key
 }
 
 /// Ten parts, as from Redis 7.0 on; there are no categories of access, no hints and no subcommands to tell of.

@@ -254,11 +254,23 @@ fn commands_are_described_as_in_redis_7_0() {
         };
         assert_eq!(described(entry), described(&theirs[0]));
     }
-    for line in [
+    let lines = [
         "COMMAND INFO nosuch",
         "COMMAND LIST FILTERBY PATTERN zdiffs*",
-    ] {
+        "COMMAND GETKEYS GET k",
+        "COMMAND GETKEYS PING x",
+        "COMMAND GETKEYS NOSUCH k",
+        "COMMAND GETKEYS MSET k 1 l 2",
+        "COMMAND GETKEYS BLPOP k l 0",
+        "COMMAND GETKEYS LMOVE k l LEFT LEFT",
+        "COMMAND GETKEYS BITOP AND k l m",
+        "COMMAND GETKEYS ZUNIONSTORE k 2 l m WEIGHTS 1 2",
+        "COMMAND GETKEYS ZUNION 2 l m",
+        "COMMAND GETKEYS BLMPOP 0 2 l m LEFT",
+        "COMMAND GETKEYS SORT k BY store LIMIT 0 1 GET x STORE l STORE m",
+    ];
+    for line in lines {
         let theirs = redis.call(&line.split(' ').collect::<Vec<_>>());
-        assert_eq!(ask(&mut world, line), theirs);
+        assert_eq!(ask(&mut world, line), theirs, "{line}");
     }
 }

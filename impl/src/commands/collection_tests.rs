@@ -122,3 +122,15 @@ fn wrong_types_are_refused_and_change_nothing() {
         TYPE l | string",
     );
 }
+
+#[test]
+fn of_zeros_of_either_sign_the_first_stays() {
+    primary(
+        "ZADD negative -0 m | :1 | ZADD negative -0 m
+        ZADD positive 0 m | :1 | ZADD positive 0 m
+        ZUNION 2 negative positive AGGREGATE MAX WITHSCORES | [\"m\" \"-0\"]
+        ZUNION 2 positive negative AGGREGATE MIN WITHSCORES | [\"m\" \"0\"]
+        ZINTER 2 negative positive AGGREGATE MAX WITHSCORES | [\"m\" \"-0\"]
+        ZINTER 2 positive negative AGGREGATE MIN WITHSCORES | [\"m\" \"0\"]",
+    );
+}

@@ -27,11 +27,13 @@ enum Aggregate {
 }
 
 impl Aggregate {
+    /// Of equal ones, such as zeros of either sign, the first stays.
     fn of(self, one: f64, other: f64) -> f64 {
         match self {
             Self::Sum => not_nan(one + other),
-            Self::Least => other.min(one),
-            Self::Greatest => other.max(one),
+            Self::Least if other < one => other,
+            Self::Greatest if other > one => other,
+            Self::Least | Self::Greatest => one,
         }
     }
 }
