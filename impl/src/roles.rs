@@ -22,6 +22,10 @@ impl Server {
     /// `PSYNC <id> <next byte>` (PROTOCOL §2.2).
     pub(crate) fn psync_command(&mut self, id: ClientId, args: &[Bytes], now_ms: u64) -> Answer {
         let Some(from) = parse_integer(&args[2]) else {
+            let asker = self.clients.get(&id)?.address.to_string();
+            self.log(format!(
+                "Replica {asker} asks for synchronization but with a wrong offset"
+            ));
             return Some(Reply::Error(
                 "ERR value is not an integer or out of range".into(),
             ));
