@@ -84,13 +84,12 @@ impl World {
     fn forget_unreferenced(&mut self, names: &[u8; IDS + 1]) -> bool {
         let References { low, high, idle } = self.references();
         let low = self.lowest_of_axis(low);
-        for slot in 1..=IDS {
-            let history = &mut self.histories[slot - 1];
-            if names[slot] == 0 {
-                *history = History::default();
-            } else {
+        for (history, slot) in self.histories.iter_mut().zip(1..) {
+            if names[slot] != 0 {
                 history.forget_before(low[slot]);
                 history.forget_after(high[slot]);
+            } else if *history != History::default() {
+                *history = History::default();
             }
         }
         idle
@@ -358,8 +357,10 @@ impl World {
             see_tokens(&mut link.stream.tokens);
         }
         for history in &mut self.histories {
-            see_data(&mut history.base_data);
-            see_tokens(&mut history.tokens);
+            if *history != History::default() {
+                see_data(&mut history.base_data);
+                see_tokens(&mut history.tokens);
+            }
         }
     }
 }

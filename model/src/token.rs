@@ -74,6 +74,9 @@ pub struct Tokens(u64);
 /// Where the length begins.
 const LENGTH_BIT: u32 = 60;
 
+/// A bit for every write there can be.
+const ALL_WRITES: u16 = (2 << MAX_WRITES) - 2;
+
 impl Tokens {
     /// Nothing.
     pub const EMPTY: Self = Self(0);
@@ -165,11 +168,15 @@ impl Tokens {
     }
 
     /// The writes among them.
-    pub fn writes(&self) -> Data {
-        self.iter().fold(Data::EMPTY, |set, token| match token {
-            Token::Write(write) => set.with(write),
-            _ => set,
-        })
+    pub const fn writes(&self) -> Data {
+        let (mut left, mut set) = (self.0, 0_u16);
+        let mut index = 0;
+        while index < self.len() {
+            set |= 1 << (left & 15);
+            left >>= 4;
+            index += 1;
+        }
+        Data(set & ALL_WRITES)
     }
 
     /// How many of them weigh in the backlog's size.
@@ -183,15 +190,17 @@ impl Tokens {
     }
 
     /// The same sequence with every write renumbered.
+    #[must_use]
     pub fn renumbered(&self, number: impl Fn(WriteNumber) -> WriteNumber) -> Self {
-        let mut renumbered = Self::EMPTY;
-        for token in self.iter() {
-            renumbered.push(match token {
+        let mut nibbles = 0;
+        for (index, token) in self.iter().enumerate() {
+            let renumbered = match token {
                 Token::Write(old) => Token::Write(number(old)),
                 other => other,
-            });
+            };
+            nibbles |= renumbered.nibble() << (4 * index);
         }
-        renumbered
+        Self::of(nibbles, self.len())
     }
 }
 
@@ -244,7 +253,7 @@ impl Data {
 
     /// The highest write in it, or zero.
     pub const fn newest(self) -> WriteNumber {
-        match (self.0 & !1).checked_ilog2() {
+        match (self.0 & ALL_WRITES).checked_ilog2() {
             Some(write) => write as WriteNumber,
             None => 0,
         }
@@ -252,7 +261,7 @@ impl Data {
 
     /// The writes in it, lowest first.
     pub fn writes(self) -> impl Iterator<Item = WriteNumber> {
-        let mut left = self.0 & !1;
+        let mut left = self.0 & ALL_WRITES;
         std::iter::from_fn(move || {
             let lowest = (left != 0).then_some(left.trailing_zeros() as WriteNumber)?;
             left &= left - 1;

@@ -379,7 +379,8 @@ impl World {
 
     /// Every node there is, in the order of the arrays.
     pub fn node_ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        NodeId::ALL.into_iter().take(usize::from(self.count))
+        const ALL: &[NodeId] = &NodeId::ALL;
+        ALL[..usize::from(self.count)].iter().copied()
     }
 
     /// A node.
