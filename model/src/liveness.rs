@@ -20,7 +20,7 @@
 //! below, where calm steps make no history longer; without `stale` a replica cannot ask again before its
 //! primary has noticed the loss, which is a calm step itself.
 //!
-//! Proved on `smoke`, `errors`, `pings`, `restarts`, `chain` and `replay` in every era, on `failover` in eras `sync`,
+//! Proved on `smoke`, `errors`, `pings`, `restarts`, `chain`, `fan` and `replay` in every era, on `failover` in eras `sync`,
 //! `psync` and `psync2-v7`, and not beyond: a world takes 712 bytes and an edge 8, so that larger graphs would need
 //! gigabytes. Where roles change, replicas that follow each other in a circle are left out by name
 //! ([`has_caught_up`]).

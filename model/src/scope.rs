@@ -17,14 +17,17 @@
 //! | `pings` | 776 · 2,510 · 23 · 0.0 | 14,844 · 52,454 · 31 · 0.4 | 17,652 · 62,140 · 30 · 0.4 | 8,914 · 30,132 · 21 · 0.2 |
 //! | `restarts` | 1,480 · 7,308 · 31 · 0.1 | 38,214 · 197,463 · 46 · 1.6 | 75,784 · 405,116 · 47 · 2.8 | 68,834 · 333,976 · 51 · 2.8 |
 //! | `chain` | 8,670 · 41,256 · 42 · 0.4 | 72,852 · 337,486 · 60 · 3.7 | 15,781 · 68,832 · 53 · 0.8 | 9,108 · 38,508 · 37 · 0.4 |
+//! | `fan` | 13,322 · 57,362 · 40 · 0.1 | 38,182 · 168,239 · 51 · 0.4 | 97,919 · 437,826 · 52 · 1.3 | 38,662 · 170,684 · 31 · 0.7 |
 //! | `replay` | 4,306 · 25,106 · 34 · 0.2 | 83,028 · 490,291 · 48 · 3.3 | 238,460 · 1,399,010 · 49 · 9.4 | 270,784 · 1,551,412 · 54 · 11 |
-//! | `failover` | 17,415 · 100,980 · 29 · 0.5 | 250,954 · 1,491,022 · 60 · 8.0 | more than 2,500,000 | 390,027 · 1,814,690 · 38 · 14 |
-//! | `pair` | 12,104 · 81,568 · 34 · 0.7 | 278,150 · 1,879,544 · 43 · 25 | not counted anew | not counted anew |
+//! | `failover` | 17,415 · 100,980 · 29 · 0.5 | 250,954 · 1,491,022 · 60 · 8.0 | 2,562,831 · 14,756,318 · 67 · 16 | 390,027 · 1,814,690 · 38 · 14 |
+//! | `pair` | 12,104 · 81,568 · 34 · 0.7 | 278,150 · 1,879,544 · 43 · 25 | 1,040,214 · 7,399,590 · 45 · 20 | 1,101,327 · 8,034,541 · 47 · 33 |
+//! | `wide` | 18,724 · 128,726 · 33 · 0.3 | 489,870 · 3,390,876 · 43 · 9 | 2,678,358 · 19,273,936 · 42 · 29 | 2,513,764 · 18,451,476 · 44 · 24 |
 //!
-//! `failover` in era `psync2` and `role-restarts` from `psync` on have more worlds than were visited so far: up to
-//! there nothing is violated, and beyond nothing is claimed. `pair` from `psync2` on and `wide` have not been
-//! counted since a world holds more than two nodes; before, none had more than three million.
-//!
+//! `pair`, `wide` and `failover` in `psync2` were visited by the survey, on two threads. L1 was not judged on the
+//! three whose graphs are too large to be held: `wide` in `psync2` and `psync2-v7`, `failover` in `psync2`.
+//! `role-restarts` has 281,256 · 2,724,938 · 43 in `sync`; from `psync` on it has more worlds than were visited so
+//! far (RRTEXT): up to there nothing is violated, and beyond nothing is claimed.
+
 //! `pair` leaves PINGs out: they move offsets and change nothing, so that they multiply the states of every
 //! other interplay several times over, and the one that matters (an offset that moves without data, beside a
 //! backlog) is all in `pings`. `wide` has them, with a backlog of one command.
@@ -142,8 +145,39 @@ const BARE: Scope = Scope {
     ..PAIR
 };
 
+/// Either process dies at any moment and starts again from its snapshot.
+pub(crate) const RESTARTS: Scope = Scope {
+    backlog_commands: 1,
+    lag_commands: 2,
+    pings: false,
+    saves: false,
+    stale: false,
+    ..PAIR
+};
+
+/// Whatever can get in the way of a synchronization.
+pub(crate) const ERRORS: Scope = Scope {
+    errors: true,
+    load_failures: true,
+    resizes: true,
+    ..BARE
+};
+
+/// A replica of a replica.
+pub(crate) const CHAIN: Scope = Scope {
+    topology: Topology::Chain,
+    ..BARE
+};
+
+/// Two replicas of one primary.
+const FAN: Scope = Scope {
+    topology: Topology::Fan,
+    sockets: true,
+    ..BARE
+};
+
 /// The scopes that have names, smallest first.
-pub const SCOPES: [NamedScope; 10] = [
+pub const SCOPES: [NamedScope; 11] = [
     NamedScope {
         name: "smoke",
         purpose: "a pair of nodes, writes and cuts, a backlog of one command: under a second",
@@ -172,14 +206,7 @@ pub const SCOPES: [NamedScope; 10] = [
     NamedScope {
         name: "restarts",
         purpose: "restarts of either process from its snapshot",
-        scope: Scope {
-            backlog_commands: 1,
-            lag_commands: 2,
-            pings: false,
-            saves: false,
-            stale: false,
-            ..PAIR
-        },
+        scope: RESTARTS,
     },
     NamedScope {
         name: "pings",
@@ -211,20 +238,17 @@ pub const SCOPES: [NamedScope; 10] = [
     NamedScope {
         name: "errors",
         purpose: "requests answered with errors, snapshots that turn out to be broken, a backlog that is resized",
-        scope: Scope {
-            errors: true,
-            load_failures: true,
-            resizes: true,
-            ..BARE
-        },
+        scope: ERRORS,
     },
     NamedScope {
         name: "chain",
         purpose: "a replica of a replica, whose roles do not change",
-        scope: Scope {
-            topology: Topology::Chain,
-            ..BARE
-        },
+        scope: CHAIN,
+    },
+    NamedScope {
+        name: "fan",
+        purpose: "two replicas of one primary, which share its snapshots",
+        scope: FAN,
     },
     NamedScope {
         name: "failover",
@@ -346,6 +370,7 @@ impl Scope {
         Setting {
             book,
             backlog_commands: self.backlog_commands,
+            mutant: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::property::{Edge, Property, broken_by};
 use crate::rulebook::Rulebook;
-use crate::rules::Setting;
+use crate::rules::{Mutant, Setting};
 use crate::scope::Scope;
 use crate::step::Step;
 use crate::world::World;
@@ -62,6 +62,13 @@ impl Search {
             claim: Some(claim),
             ..self
         }
+    }
+
+    /// The same search with a guard that is not what it should be.
+    #[must_use]
+    pub fn with_mutant(mut self, mutant: Mutant) -> Self {
+        self.setting.mutant = Some(mutant);
+        self
     }
 
     /// The same search among plain worlds.

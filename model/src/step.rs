@@ -2,7 +2,9 @@
 //! of them means the same in every world that differs only in names and numbers.
 
 use crate::decision::{Refusal, Via};
-use crate::rules::{Setting, environment, primary, process, replica, roles, snapshot, stranger};
+use crate::rules::{
+    Guard, Setting, environment, primary, process, replica, roles, snapshot, stranger,
+};
 use crate::world::{ErrorReply, Framing, NodeId, Question, Topology, World};
 use serde::{Deserialize, Serialize};
 
@@ -306,16 +308,15 @@ impl Step {
 
     /// The world after this step, which may be the same, or `None` where the rule does not apply.
     pub fn outcome(self, world: &World, setting: &Setting) -> Option<World> {
-        if world.stranger.is_some() && !matches!(self, Self::StrangerLeaves { .. }) {
-            return None;
-        }
+        let undisturbed = world.stranger.is_none() || matches!(self, Self::StrangerLeaves { .. });
+        setting.requires(Guard::StrangerHasGone, undisturbed)?;
         self.rule(world, setting)
     }
 
     fn rule(self, world: &World, setting: &Setting) -> Option<World> {
         match self {
             Self::Write { node } => environment::write(world, setting, node),
-            Self::CutLink { replica } => environment::cut_link(world, replica),
+            Self::CutLink { replica } => environment::cut_link(world, setting, replica),
             Self::Save { node } => process::save(world, setting, node),
             Self::RestartPrimary { node } => process::restart_primary(world, setting, node),
             Self::RestartReplica { replica } => process::restart_replica(world, setting, replica),
@@ -323,7 +324,7 @@ impl Step {
             Self::StrangerAsks { node, question } => {
                 stranger::stranger_asks(world, setting, node, question)
             }
-            Self::StrangerLeaves { node } => stranger::stranger_leaves(world, node),
+            Self::StrangerLeaves { node } => stranger::stranger_leaves(world, setting, node),
             Self::AcceptPartial { replica, via } => {
                 primary::accept_partial(world, setting, replica, via)
             }
@@ -372,7 +373,7 @@ impl Step {
             Self::AnswerWithError { replica, kind } => {
                 environment::answer_with_error(world, replica, kind)
             }
-            Self::RefuseForNow { replica } => primary::refuse_for_now(world, replica),
+            Self::RefuseForNow { replica } => primary::refuse_for_now(world, setting, replica),
             Self::ReceiveError { replica } => replica::receive_error(world, setting, replica),
             Self::FailLoad { replica } => replica::fail_load(world, setting, replica),
         }

@@ -61,6 +61,7 @@ fn three_engines_count_the_same_states_and_edges() {
         ("smoke", &Era::ALL),
         ("errors", &Era::ALL),
         ("chain", &Era::ALL),
+        ("fan", &Era::ALL),
         ("failover", &[Era::Sync]),
         ("restarts", &Era::ALL),
         ("replay", &[Era::Sync, Era::Psync]),
@@ -82,6 +83,10 @@ fn three_engines_count_the_same_states_and_edges() {
             chain     psync     72852    337486  60
             chain     psync2     15781     68832  53
             chain     psync2-v7      9108     38508  37
+            fan       sync     13322     57362  40
+            fan       psync     38182    168239  51
+            fan       psync2     97919    437826  52
+            fan       psync2-v7     38662    170684  31
             failover  sync     17415    100980  29
             restarts  sync      1480      7308  31
             restarts  psync     38214    197463  46
@@ -97,13 +102,20 @@ fn three_engines_count_the_same_states_and_edges() {
 
 #[test]
 fn larger_scopes_are_counted_by_the_walk_alone() {
-    let scopes: &[(&str, &[Era])] = &[("replay", &[Era::Psync2, Era::Psync2V7])];
+    let scopes: &[(&str, &[Era])] = &[
+        ("replay", &[Era::Psync2, Era::Psync2V7]),
+        ("failover", &[Era::Psync, Era::Psync2V7]),
+        ("role-restarts", &[Era::Sync]),
+    ];
     pin(
         scopes,
         false,
         &expect![[r#"
             replay    psync2    238460   1399010  49
             replay    psync2-v7    270784   1551412  54
+            failover  psync    250954   1491022  60
+            failover  psync2-v7    390027   1814690  38
+            role-restarts sync    281256   2724938  43
         "#]],
     );
 }

@@ -30,7 +30,8 @@ fn stuck(fault: &str, era: Era) -> Option<Box<Stuck>> {
 #[test]
 fn every_calm_world_converges() {
     let mut table = String::new();
-    let everywhere = ["smoke", "errors", "chain", "replay"].map(|name| (name, &Era::ALL[..]));
+    let everywhere =
+        ["smoke", "errors", "chain", "fan", "replay"].map(|name| (name, &Era::ALL[..]));
     let failover = [("failover", &[Era::Sync, Era::Psync][..])];
     for (name, eras) in everywhere.into_iter().chain(failover) {
         for &era in eras {
@@ -58,6 +59,10 @@ fn every_calm_world_converges() {
         chain  psync   72852   231132   12 2282
         chain  psync2   15781    47154    6 904
         chain  psync2-v7    9108    25436    6 350
+        fan    sync   13322    39710    2  0
+        fan    psync   38182   118795    4  0
+        fan    psync2   97919   314456    4  0
+        fan    psync2-v7   38662   119876    4  0
         replay sync    4306    11214    4  0
         replay psync   83028   207062    8  0
         replay psync2  238460   645513   38  0

@@ -1,8 +1,8 @@
 //! What clients, operators and the network do: write, cut, let a backlog expire, get in the way of an answer.
 
 use crate::rulebook::{BacklogExpiry, Resizing};
-use crate::rules::Setting;
 use crate::rules::stream::{begin_backlog, feed};
+use crate::rules::{Guard, Setting};
 use crate::token::Token;
 use crate::world::{ErrorReply, Id, NodeId, Reply, Wire, World};
 
@@ -10,9 +10,7 @@ use crate::world::{ErrorReply, Id, NodeId, Reply, Wire, World};
 ///
 /// Source: `PROTOCOL §2.5`; `replicationFeedSlaves`, Redis 2.6 to 7.2.
 pub fn write(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
-    if !world.is_primary(node) {
-        return None;
-    }
+    setting.requires(Guard::WriteToPrimary, world.is_primary(node))?;
 
     let mut next = *world;
     let token = Token::Write(world.next_write());
@@ -24,10 +22,8 @@ pub fn write(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
 /// The network loses a connection with everything on its way. Neither end knows yet.
 ///
 /// Source: `PROTOCOL §4.5`; nothing in a server stands for it.
-pub fn cut_link(world: &World, replica: NodeId) -> Option<World> {
-    if world.link(replica).wire != Wire::Whole {
-        return None;
-    }
+pub fn cut_link(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+    setting.requires(Guard::CutWhole, world.link(replica).wire == Wire::Whole)?;
 
     let mut next = *world;
     let link = next.link_mut(replica);
@@ -41,13 +37,11 @@ pub fn cut_link(world: &World, replica: NodeId) -> Option<World> {
 ///
 /// Source: `PROTOCOL §3.6`, `PROTOCOL §3.7-3`; `replicationCron`, `freeReplicationBacklog`, Redis 2.8 to 7.2.
 pub fn expire_backlog(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
-    let own = world.node(node);
-    if own.backlog.is_none() || (!world.is_primary(node) && setting.book.names_histories()) {
-        return None;
-    }
-    if world.connections_of(node).next().is_some() {
-        return None;
-    }
+    let may_expire = world.is_primary(node) || !setting.book.names_histories();
+    let unused = world.connections_of(node).next().is_none();
+    setting.requires(Guard::ExpireHeld, world.node(node).backlog.is_some())?;
+    setting.requires(Guard::ExpireAtPrimary, may_expire)?;
+    setting.requires(Guard::ExpireUnused, unused)?;
 
     let mut next = *world;
     let own = next.node_mut(node);
@@ -64,9 +58,11 @@ pub fn expire_backlog(world: &World, setting: &Setting, node: NodeId) -> Option<
 /// Source: `PROTOCOL §3.6`; `resizeReplicationBacklog`, Redis 2.8 to 6.2.
 pub fn resize_backlog(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
     let backlog = world.node(node).backlog?;
-    if setting.book.resizing == Resizing::Keeps || backlog.tokens.is_empty() {
-        return None;
-    }
+    setting.requires(
+        Guard::ResizeDiscards,
+        setting.book.resizing == Resizing::Discards,
+    )?;
+    setting.requires(Guard::ResizeOfContent, !backlog.tokens.is_empty())?;
 
     let mut next = *world;
     begin_backlog(&mut next, node);

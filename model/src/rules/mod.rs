@@ -1,7 +1,8 @@
 //! The rules: what can happen in one step.
 //!
 //! One function is one rule: first the guards, each of which says `None` when the rule does not apply, then
-//! the effect on a copy of the world. A rule is one atomic step of the real server: where the server cannot
+//! the effect on a copy of the world. A guard that looks for something (`?`) needs what it finds; every other one
+//! has a name and goes through [`Setting::requires`]. A rule is one atomic step of the real server: where the server cannot
 //! be interrupted neither can the rule, and where it can, there are two rules.
 //!
 //! * [`replica`]: what a replica does about its primary.
@@ -11,9 +12,11 @@
 //! * [`process`]: saving, dying, starting again.
 //! * [`stranger`]: a question at the edges of the answer.
 //!
-//! [`stream`] is what several of them share.
+//! [`stream`] is what several of them share; [`guard`] names the guards, so that each can be taken away to see
+//! whether anything notices.
 
 pub mod environment;
+pub mod guard;
 pub mod primary;
 pub mod process;
 pub mod replica;
@@ -23,6 +26,7 @@ pub mod stranger;
 pub mod stream;
 
 use crate::rulebook::Rulebook;
+pub use guard::{Guard, Mutant};
 
 /// What a rule consults besides the world: the generation of the protocol, and the configuration of the
 /// servers. How far a check goes is not for the rules to know.
@@ -32,4 +36,6 @@ pub struct Setting {
     pub book: Rulebook,
     /// The configured size of the backlog, in commands that weigh: `repl-backlog-size`.
     pub backlog_commands: usize,
+    /// A guard that is not what it should be; `None` but for [`crate::mutate`].
+    pub mutant: Option<Mutant>,
 }

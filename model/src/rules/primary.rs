@@ -3,9 +3,9 @@
 
 use crate::decision::{Answer, Refusal, Via, answer};
 use crate::rulebook::{Chaining, FullLabel, OrphanedSnapshot, Pings};
-use crate::rules::Setting;
 use crate::rules::snapshot::{is_orphaned, joinable_snapshot};
 use crate::rules::stream::{create_backlog, feed, trim};
+use crate::rules::{Guard, Setting};
 use crate::token::{COMMAND_UNITS, Token};
 use crate::world::{
     Connection, ErrorReply, Link, NodeId, PrimaryPhase, Reply, Stream, Wire, World,
@@ -21,9 +21,7 @@ pub fn accept_partial(
     via: Via,
 ) -> Option<World> {
     let (parent, answer) = answer_to(world, setting, replica)?;
-    if answer != Answer::Continue(via) {
-        return None;
-    }
+    setting.requires(Guard::AcceptHeld, answer == Answer::Continue(via))?;
 
     let mut next = *world;
     let own = world.node(parent);
@@ -56,9 +54,9 @@ pub fn decline_partial(
     refusal: Refusal,
 ) -> Option<World> {
     let (parent, answer) = answer_to(world, setting, replica)?;
-    if answer != Answer::Full(refusal) || joinable_snapshot(world, replica).is_some() {
-        return None;
-    }
+    let alone = joinable_snapshot(world, setting, replica).is_none();
+    setting.requires(Guard::DeclineLacking, answer == Answer::Full(refusal))?;
+    setting.requires(Guard::DeclineUnjoined, alone)?;
 
     let mut next = *world;
     next.link_mut(replica).request = None;
@@ -77,9 +75,7 @@ pub fn decline_partial(
 pub fn answer_to(world: &World, setting: &Setting, replica: NodeId) -> Option<(NodeId, Answer)> {
     let parent = world.parent(replica)?;
     let request = world.link(replica).request?;
-    if !world.is_serving(parent) {
-        return None;
-    }
+    setting.requires(Guard::AnswerServing, world.is_serving(parent))?;
     let standing = world.node(parent).standing(setting.backlog_commands);
     let wanted = request
         .wanted
@@ -91,12 +87,10 @@ pub fn answer_to(world: &World, setting: &Setting, replica: NodeId) -> Option<(N
 /// `-NOMASTERLINK`.
 ///
 /// Source: `PROTOCOL §2.3`, `PROTOCOL §4.4`; `syncCommand`, Redis 2.6 to 7.2.
-pub fn refuse_for_now(world: &World, replica: NodeId) -> Option<World> {
+pub fn refuse_for_now(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let parent = world.parent(replica)?;
     world.link(replica).request?;
-    if world.is_serving(parent) {
-        return None;
-    }
+    setting.requires(Guard::RefuseUnserved, !world.is_serving(parent))?;
 
     let mut next = *world;
     let link = next.link_mut(replica);
@@ -112,9 +106,8 @@ pub fn receive_acknowledgement(world: &World, setting: &Setting, replica: NodeId
     let parent = world.parent(replica)?;
     let link = world.link(replica);
     let offset = link.acknowledgement?;
-    if !matches!(link.primary, PrimaryPhase::Held | PrimaryPhase::Online) {
-        return None;
-    }
+    let sent = matches!(link.primary, PrimaryPhase::Held | PrimaryPhase::Online);
+    setting.requires(Guard::HearAfterSnapshot, sent)?;
 
     let mut next = *world;
     let link = next.link_mut(replica);
@@ -131,14 +124,11 @@ pub fn receive_acknowledgement(world: &World, setting: &Setting, replica: NodeId
 ///
 /// Source: `PROTOCOL §2.5`; `replicationCron`, Redis 2.6 to 7.2.
 pub fn ping(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
-    if !world.is_primary(node) && setting.book.chaining == Chaining::PassedThrough {
-        return None;
-    }
+    let writes = world.is_primary(node) || setting.book.chaining == Chaining::Regenerated;
     let attached = world.connections_of(node).next().is_some();
     let backlog = setting.book.pings == Pings::WithBacklog && world.node(node).backlog.is_some();
-    if !attached && !backlog {
-        return None;
-    }
+    setting.requires(Guard::PingOwnStream, writes)?;
+    setting.requires(Guard::PingSomebody, attached || backlog)?;
 
     let mut next = *world;
     feed(&mut next, setting, node, Token::Ping);
@@ -151,9 +141,11 @@ pub fn ping(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
 pub fn primary_notices_loss(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let parent = world.parent(replica)?;
     let link = world.link(replica);
-    if link.wire != Wire::Cut || link.primary == PrimaryPhase::None {
-        return None;
-    }
+    setting.requires(Guard::PrimaryNoticesCut, link.wire == Wire::Cut)?;
+    setting.requires(
+        Guard::PrimaryKnewReplica,
+        link.primary != PrimaryPhase::None,
+    )?;
 
     let mut next = *world;
     next.link_mut(replica).primary_forgets();

@@ -5,9 +5,9 @@ use crate::decision::secondary_limit;
 use crate::history::History;
 use crate::offset::ReplOffset;
 use crate::rulebook::RestartedPrimary;
-use crate::rules::Setting;
 use crate::rules::primary::close_link;
 use crate::rules::snapshot::label_to_save;
+use crate::rules::{Guard, Setting};
 use crate::token::{Data, Tokens};
 use crate::world::{Backlog, Id, Label, NodeId, Role, Saved, Secondary, Wire, World};
 
@@ -16,9 +16,7 @@ use crate::world::{Backlog, Id, Label, NodeId, Role, Saved, Secondary, Wire, Wor
 /// Source: `PROTOCOL §2.4`, `PROTOCOL §4.8`; `rdbPopulateSaveInfo`, Redis 4.0 to 7.2.
 pub fn save(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
     let own = world.node(node);
-    if own.snapshot.is_some() {
-        return None;
-    }
+    setting.requires(Guard::SaveAlone, own.snapshot.is_none())?;
     let label = match own.role {
         Role::Primary => own.backlog.map(|_| own.label()),
         Role::ReplicaOf(_) => own.following,
@@ -27,9 +25,6 @@ pub fn save(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
         data: own.data,
         label: label_to_save(setting, label),
     };
-    if own.saved == Some(saved) {
-        return None;
-    }
 
     let mut next = *world;
     next.node_mut(node).saved = Some(saved);
@@ -40,9 +35,7 @@ pub fn save(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
 ///
 /// Source: `PROTOCOL §3.7-1`, `PROTOCOL §3.7-7`, `PROTOCOL §4.8`; `loadDataFromDisk`, Redis 2.6 to 7.2.
 pub fn restart_primary(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
-    if !world.is_primary(node) {
-        return None;
-    }
+    setting.requires(Guard::RestartPrimary, world.is_primary(node))?;
 
     let mut next = *world;
     die(&mut next, node);
@@ -54,9 +47,7 @@ pub fn restart_primary(world: &World, setting: &Setting, node: NodeId) -> Option
 ///
 /// Source: `PROTOCOL §3.7-7`, `PROTOCOL §4.8`; `loadDataFromDisk`, Redis 2.6 to 7.2.
 pub fn restart_as_primary(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
-    if world.is_primary(node) {
-        return None;
-    }
+    setting.requires(Guard::RestartAsPrimary, !world.is_primary(node))?;
 
     let mut next = *world;
     close_link(&mut next, setting, node);
@@ -70,9 +61,7 @@ pub fn restart_as_primary(world: &World, setting: &Setting, node: NodeId) -> Opt
 ///
 /// Source: `PROTOCOL §4.8`; `loadDataFromDisk`, `replicationCacheMasterUsingMyself`, Redis 2.6 to 7.2.
 pub fn restart_replica(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
-    if world.is_primary(replica) {
-        return None;
-    }
+    setting.requires(Guard::RestartReplica, !world.is_primary(replica))?;
 
     let mut next = *world;
     sever(&mut next, replica);
@@ -91,9 +80,8 @@ pub fn restart_as_replica(
     node: NodeId,
     parent: NodeId,
 ) -> Option<World> {
-    if !world.is_primary(node) || node == parent {
-        return None;
-    }
+    setting.requires(Guard::RestartAsReplica, world.is_primary(node))?;
+    setting.requires(Guard::RestartFollowsAnother, node != parent)?;
 
     let mut next = *world;
     die(&mut next, node);

@@ -7,9 +7,9 @@ use crate::rulebook::{
     FullLoad, FullReply, Identity, LinkLoss, PartialCommand, Renaming, SavedLabel, Sending,
     SyncFallback, TransientError,
 };
-use crate::rules::Setting;
 use crate::rules::primary::{close_link, disconnect_replicas};
 use crate::rules::stream::{begin_backlog, own_history_ends, pass_on};
+use crate::rules::{Guard, Setting};
 use crate::token::{COMMAND_UNITS, Data, Token};
 use crate::world::{
     Connection, ErrorReply, Id, Label, Link, NodeId, Offset, PrimaryPhase, ReplicaPhase, Reply,
@@ -25,11 +25,9 @@ use crate::world::{
 pub fn ask(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let parent = world.parent(replica)?;
     let link = world.link(replica);
-    if link.replica != ReplicaPhase::Idle
-        || (link.primary != PrimaryPhase::None && link.stale.is_some())
-    {
-        return None;
-    }
+    let forgotten = link.primary == PrimaryPhase::None || link.stale.is_none();
+    setting.requires(Guard::AskWhenIdle, link.replica == ReplicaPhase::Idle)?;
+    setting.requires(Guard::AskNoThird, forgotten)?;
 
     let mut next = *world;
     let label = world
@@ -67,9 +65,8 @@ pub fn receive_continue(world: &World, setting: &Setting, replica: NodeId) -> Op
     let Some(Reply::Continue(id)) = world.link(replica).reply else {
         return None;
     };
-    if world.link(replica).replica != ReplicaPhase::Asked {
-        return None;
-    }
+    let asked = world.link(replica).replica == ReplicaPhase::Asked;
+    setting.requires(Guard::ContinueWhenAsked, asked)?;
 
     let mut next = *world;
     next.link_mut(replica).reply = None;
@@ -124,9 +121,8 @@ pub fn receive_full_resync(world: &World, setting: &Setting, replica: NodeId) ->
     let Some(Reply::FullResync(label)) = world.link(replica).reply else {
         return None;
     };
-    if world.link(replica).replica != ReplicaPhase::Asked {
-        return None;
-    }
+    let asked = world.link(replica).replica == ReplicaPhase::Asked;
+    setting.requires(Guard::FullResyncWhenAsked, asked)?;
 
     let mut next = *world;
     let link = next.link_mut(replica);
@@ -195,9 +191,8 @@ pub fn receive_error(world: &World, setting: &Setting, replica: NodeId) -> Optio
 pub fn receive_snapshot(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let link = world.link(replica);
     let payload = link.payload?;
-    if link.replica != ReplicaPhase::Transferring {
-        return None;
-    }
+    let transferring = link.replica == ReplicaPhase::Transferring;
+    setting.requires(Guard::LoadWhenTransferring, transferring)?;
 
     let mut next = *world;
     let label = label_of_load(world, setting, replica, payload);
@@ -269,9 +264,8 @@ fn replace_history(next: &mut World, setting: &Setting, replica: NodeId, label: 
 pub fn fail_load(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let link = world.link(replica);
     link.payload?;
-    if link.replica != ReplicaPhase::Transferring {
-        return None;
-    }
+    let transferring = link.replica == ReplicaPhase::Transferring;
+    setting.requires(Guard::FailWhenTransferring, transferring)?;
 
     let mut next = *world;
     close_link(&mut next, setting, replica);
@@ -302,9 +296,8 @@ fn received_file(setting: &Setting, payload: Snapshot) -> Saved {
 /// Source: `PROTOCOL §4.5`; `readQueryFromClient`, Redis 2.8 to 7.2.
 pub fn read_head(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let (token, starts_with_tail) = next_in_stream(world, setting, replica)?;
-    if starts_with_tail || !matches!(token, Token::Write(_)) {
-        return None;
-    }
+    setting.requires(Guard::HeadBeforeTail, !starts_with_tail)?;
+    setting.requires(Guard::HeadOfWrite, matches!(token, Token::Write(_)))?;
 
     let mut next = *world;
     next.link_mut(replica).stream.starts_with_tail = true;
@@ -354,12 +347,11 @@ pub fn apply(world: &World, setting: &Setting, replica: NodeId) -> Option<World>
 /// What the replica reads next, if the snapshot is loaded and the primary has let it go.
 fn next_in_stream(world: &World, setting: &Setting, replica: NodeId) -> Option<(Token, bool)> {
     let link = world.link(replica);
-    if !link.is_connected() || link.primary != PrimaryPhase::Online || link.wire != Wire::Whole {
-        return None;
-    }
-    if setting.book.sending == Sending::OneBehind && link.stream.tokens.len() == 1 {
-        return None;
-    }
+    let kept_back = setting.book.sending == Sending::OneBehind && link.stream.tokens.len() == 1;
+    setting.requires(Guard::ReadWhenConnected, link.is_connected())?;
+    setting.requires(Guard::ReadWhenOnline, link.primary == PrimaryPhase::Online)?;
+    setting.requires(Guard::ReadWhole, link.wire == Wire::Whole)?;
+    setting.requires(Guard::ReadSent, !kept_back)?;
     Some((link.stream.tokens.first()?, link.stream.starts_with_tail))
 }
 
@@ -369,15 +361,17 @@ fn next_in_stream(world: &World, setting: &Setting, replica: NodeId) -> Option<(
 pub fn acknowledge(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let link = world.link(replica);
     let offset = acknowledged_offset(world, setting, replica)?;
-    if setting.book.identity == Identity::None
-        || link.replica != ReplicaPhase::Connected
-        || link.wire != Wire::Whole
-    {
-        return None;
-    }
-    if link.acknowledgement.or(link.acknowledged) == Some(offset) {
-        return None;
-    }
+    let told = link.acknowledgement.or(link.acknowledged);
+    setting.requires(
+        Guard::AcknowledgeInEra,
+        setting.book.identity != Identity::None,
+    )?;
+    setting.requires(
+        Guard::AcknowledgeWhenConnected,
+        link.replica == ReplicaPhase::Connected,
+    )?;
+    setting.requires(Guard::AcknowledgeWhole, link.wire == Wire::Whole)?;
+    setting.requires(Guard::AcknowledgeNews, told != Some(offset))?;
 
     let mut next = *world;
     next.link_mut(replica).acknowledgement = Some(offset);
@@ -399,9 +393,8 @@ fn acknowledged_offset(world: &World, setting: &Setting, replica: NodeId) -> Opt
 /// Source: `PROTOCOL §4.5`; `replicationCacheMaster`, `replicationHandleMasterDisconnection`, Redis 2.6 to 7.2.
 pub fn replica_notices_loss(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let link = world.link(replica);
-    if link.wire != Wire::Cut || link.replica == ReplicaPhase::Idle {
-        return None;
-    }
+    setting.requires(Guard::ReplicaNoticesCut, link.wire == Wire::Cut)?;
+    setting.requires(Guard::ReplicaHadLink, link.replica != ReplicaPhase::Idle)?;
 
     let mut next = *world;
     next.link_mut(replica).replica_forgets();

@@ -5,8 +5,8 @@ use crate::decision::secondary_limit;
 use crate::history::History;
 use crate::offset::ReplOffset;
 use crate::rulebook::{Demoted, Demotion, PromotedBacklog, Promotion, RoleNumbering};
-use crate::rules::Setting;
 use crate::rules::primary::{close_link, disconnect_replicas};
+use crate::rules::{Guard, Setting};
 use crate::token::COMMAND_UNITS;
 use crate::world::{Id, NodeId, Role, Secondary, World};
 
@@ -14,9 +14,7 @@ use crate::world::{Id, NodeId, Role, Secondary, World};
 ///
 /// Source: `PROTOCOL §3.7-4`, `PROTOCOL §4.6`; `replicationUnsetMaster`, `shiftReplicationId`, Redis 2.6 to 7.2.
 pub fn promote(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
-    if world.is_primary(node) {
-        return None;
-    }
+    setting.requires(Guard::PromoteReplica, !world.is_primary(node))?;
 
     let mut next = *world;
     close_link(&mut next, setting, node);
@@ -86,9 +84,8 @@ fn shift_id(world: &World, next: &mut World, setting: &Setting, node: NodeId) {
 ///
 /// Source: `PROTOCOL §4.2`, `PROTOCOL §4.6`; `replicationSetMaster`, `replicationCacheMasterUsingMyself`, Redis 2.6 to 7.2.
 pub fn follow(world: &World, setting: &Setting, node: NodeId, parent: NodeId) -> Option<World> {
-    if node == parent || world.parent(node) == Some(parent) {
-        return None;
-    }
+    setting.requires(Guard::FollowAnother, node != parent)?;
+    setting.requires(Guard::FollowNew, world.parent(node) != Some(parent))?;
 
     let mut next = *world;
     close_link(&mut next, setting, node);

@@ -3,9 +3,9 @@
 use crate::decision::Answer;
 use crate::history::History;
 use crate::rulebook::{AttachLabel, AttachQueue, FullLabel, SavedLabel, StreamGate};
-use crate::rules::Setting;
 use crate::rules::primary::answer_to;
 use crate::rules::stream::trim;
+use crate::rules::{Guard, Setting};
 use crate::token::{COMMAND_UNITS, Tokens};
 use crate::world::{
     Connection, Framing, Id, Label, NodeId, PrimaryPhase, Reply, Saved, Snapshot, Wire, World,
@@ -21,20 +21,20 @@ pub fn start_snapshot(
     framing: Framing,
 ) -> Option<World> {
     let own = world.node(node);
-    if own.snapshot.is_some() || !framing.exists_in(setting.book.framings) {
-        return None;
-    }
-    if !is_waited_for(world, node, PrimaryPhase::Waiting) || !knows_its_place(world, setting, node)
-    {
-        return None;
-    }
+    let waited_for = is_waited_for(world, node, PrimaryPhase::Waiting);
+    setting.requires(Guard::StartOnce, own.snapshot.is_none())?;
+    setting.requires(Guard::StartInEra, framing.exists_in(setting.book.framings))?;
+    setting.requires(Guard::StartWaitedFor, waited_for)?;
+    setting.requires(
+        Guard::StartKnowsPlace,
+        knows_its_place(world, setting, node),
+    )?;
     // Left out: a snapshot sent directly to a replica that asked with SYNC, which differs only in its framing.
     let by_sync = |replica: NodeId| {
         world.link(replica).with_sync && world.link(replica).primary == PrimaryPhase::Waiting
     };
-    if framing == Framing::Socket && world.replicas_of(node).any(by_sync) {
-        return None;
-    }
+    let understood = framing == Framing::Disk || !world.replicas_of(node).any(by_sync);
+    setting.requires(Guard::StartUnderstood, understood)?;
 
     let mut next = *world;
     if own.id == Id::ANONYMOUS {
@@ -106,10 +106,8 @@ fn announce(next: &mut World, setting: &Setting, replica: NodeId, label: Label) 
 /// Source: `PROTOCOL §3.2`; `syncCommand`, `copyReplicaOutputBuffer`, Redis 2.4.6 to 7.2.
 pub fn attach_to_snapshot(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let (parent, answer) = answer_to(world, setting, replica)?;
-    let running = joinable_snapshot(world, replica)?;
-    if matches!(answer, Answer::Continue(_)) {
-        return None;
-    }
+    let running = joinable_snapshot(world, setting, replica)?;
+    setting.requires(Guard::AttachLacking, matches!(answer, Answer::Full(_)))?;
 
     let mut next = *world;
     let label = match setting.book.attach_label {
@@ -133,11 +131,13 @@ pub fn attach_to_snapshot(world: &World, setting: &Setting, replica: NodeId) -> 
 }
 
 /// A snapshot that goes through a file, and for which another connection waits already.
-pub fn joinable_snapshot(world: &World, replica: NodeId) -> Option<Snapshot> {
+pub fn joinable_snapshot(world: &World, setting: &Setting, replica: NodeId) -> Option<Snapshot> {
     let parent = world.parent(replica)?;
     let running = world.node(parent).snapshot?;
-    let started = is_waited_for(world, parent, PrimaryPhase::Accumulating);
-    (started && running.framing == Framing::Disk).then_some(running)
+    let waited_for = is_waited_for(world, parent, PrimaryPhase::Accumulating);
+    setting.requires(Guard::JoinWaitedFor, waited_for)?;
+    setting.requires(Guard::JoinFile, running.framing == Framing::Disk)?;
+    Some(running)
 }
 
 /// The snapshot is complete and goes out; what was queued behind it follows, or waits for a sign of life.
@@ -207,13 +207,9 @@ pub fn fail_snapshot(
     node: NodeId,
     framing: Framing,
 ) -> Option<World> {
-    world
-        .node(node)
-        .snapshot
-        .filter(|snapshot| snapshot.framing == framing)?;
-    if is_orphaned(world, node) {
-        return None;
-    }
+    let snapshot = world.node(node).snapshot?;
+    setting.requires(Guard::FailThatFraming, snapshot.framing == framing)?;
+    setting.requires(Guard::FailWaitedFor, !is_orphaned(world, node))?;
 
     let mut next = *world;
     next.node_mut(node).snapshot = None;

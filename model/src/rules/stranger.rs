@@ -1,7 +1,7 @@
 //! A stranger: somebody who was never a replica asks a primary to continue, to see where it draws the line.
 
 use crate::decision::answer;
-use crate::rules::Setting;
+use crate::rules::{Guard, Setting};
 use crate::world::{Byte, Id, Link, NodeId, Question, Stranger, World};
 
 /// Somebody who was never a replica asks a primary to continue, to see where it draws the line.
@@ -17,16 +17,12 @@ pub fn stranger_asks(
     node: NodeId,
     question: Question,
 ) -> Option<World> {
-    if !setting.book.has_psync() || !world.is_primary(node) || world.node(node).backlog.is_none() {
-        return None;
-    }
-    if world.node(node).snapshot.is_some()
-        || world
-            .replicas_of(node)
-            .any(|replica| *world.link(replica) != Link::ABSENT)
-    {
-        return None;
-    }
+    let quiet = world.node(node).snapshot.is_none();
+    let mut replicas = world.replicas_of(node);
+    let alone = replicas.all(|replica| *world.link(replica) == Link::ABSENT);
+    setting.requires(Guard::StrangerAsksPrimary, world.is_primary(node))?;
+    setting.requires(Guard::StrangerAsksInQuiet, quiet)?;
+    setting.requires(Guard::StrangerAsksAlone, alone)?;
     let asked = wanted_by_stranger(world, node, question)?;
 
     let mut next = *world;
@@ -67,8 +63,9 @@ pub fn wanted_by_stranger(world: &World, node: NodeId, question: Question) -> Op
 /// The stranger goes; nothing it did leaves a trace.
 ///
 /// Source: `PROTOCOL §3.5`; `freeClient`, Redis 2.8 to 7.2.
-pub fn stranger_leaves(world: &World, node: NodeId) -> Option<World> {
-    world.stranger.filter(|_| world.is_primary(node))?;
+pub fn stranger_leaves(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
+    world.stranger?;
+    setting.requires(Guard::StrangerLeavesPrimary, world.is_primary(node))?;
 
     Some(World {
         stranger: None,
