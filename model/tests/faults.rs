@@ -131,8 +131,8 @@ fn every_fault_is_caught_by_the_property_it_names() {
         replication-id-not-checked           psync      S16        smoke       6    6
         replication-id-not-checked           psync2     S16        smoke       6    6
         replication-id-not-checked           psync2-v7  S16        smoke       6    6
-        secondary-limit-one-short            psync2     L2         failover    6    6
-        secondary-limit-one-short            psync2-v7  L2         restarts    7    7
+        secondary-limit-one-short            psync2     L2         failover    4    4
+        secondary-limit-one-short            psync2-v7  L2         restarts    5    5
         secondary-limit-ignored              psync2     S16        failover    7    7
         secondary-limit-ignored              psync2-v7  S16        restarts    8    8
         label-at-request                     psync      S4         smoke       4    4
@@ -153,7 +153,7 @@ fn every_fault_is_caught_by_the_property_it_names() {
         accumulation-starts-late             psync2     S4         smoke       4    4
         accumulation-starts-late             psync2-v7  S4         smoke       4    4
         expired-backlog-keeps-id             psync2     S7         smoke       6    -
-        expired-backlog-keeps-id             psync2-v7  S7         smoke       6   11
+        expired-backlog-keeps-id             psync2-v7  S7         smoke       6   12
         backlog-birth-skips-no-byte          psync      S1 S2 S7   smoke      13   13
         primary-adopts-saved-id              psync2     S1 S7      restarts    6    -
         primary-adopts-saved-id              psync2-v7  S1 S7      restarts    6    -
@@ -199,7 +199,7 @@ fn every_fault_is_caught_by_the_property_it_names() {
         former-id-forgotten-at-promotion     psync2-v7  L2         failover    4    4
         promotion-frees-backlog              psync2     L2         failover    4    4
         promotion-frees-backlog              psync2-v7  L2         failover    4    4
-        demotion-loses-offset                psync2     S1 S5 S15  failover    3    7
+        demotion-loses-offset                psync2     S1 S5 S15  failover    3    8
         demotion-loses-offset                psync2-v7  S1 S5 S15  failover    3    4
         full-load-keeps-replicas             psync2     S5         chain      17   21
         full-load-keeps-replicas             psync2-v7  S5         chain      17   21

@@ -101,7 +101,9 @@ type Answered = (NodeId, Option<(Id, Byte)>, bool);
 fn answered(edge: &Edge<'_>) -> Option<Answered> {
     let (replica, accepted) = match edge.step {
         Step::AcceptPartial { replica, .. } => (replica, true),
-        Step::DeclinePartial { replica, .. } => (replica, false),
+        Step::DeclinePartial { replica, .. } | Step::AttachToSnapshot { replica } => {
+            (replica, false)
+        }
         Step::StrangerAsks { node, question } => {
             let accepted = matches!(edge.after.stranger?.answer, Answer::Continue(_));
             return Some((
@@ -128,17 +130,12 @@ pub(super) fn foreign_requests_are_refused(edge: &Edge<'_>) -> bool {
     }
 }
 
-/// Whether a primary should continue somebody at `byte` of `id`: it may, and it can know that it may. Two
-/// histories that went on with a PING each look alike for that long, but no server can be asked to see it.
+/// Whether a primary should continue somebody at `byte` of `id`: it may, and it can know that it may. Beyond the
+/// limit of its secondary ID it cannot, whatever truly happened (`FLAWS F-17`).
 fn should_continue(world: &World, node: NodeId, id: Id, byte: Byte) -> bool {
     let own = world.node(node);
     let within_limit = own.secondary.is_some_and(|former| byte <= former.limit);
-    let by_chance = world.history(own.id).is_some_and(|history| {
-        let mut shared = *history;
-        shared.forget_after(byte.offset_before());
-        shared.tokens.iter().next_back() == Some(Token::Ping)
-    });
-    may_continue(world, node, id, byte) && (id == own.id || within_limit || !by_chance)
+    may_continue(world, node, id, byte) && (id == own.id || within_limit)
 }
 
 /// L2.
@@ -147,7 +144,18 @@ pub(super) fn whoever_can_be_continued_is(edge: &Edge<'_>) -> bool {
         Some((node, Some((id, byte)), false)) => should_continue(edge.before, node, id, byte),
         _ => false,
     };
-    !refused && !means_lost(edge)
+    !refused && !means_lost(edge) && !remembers_too_little(edge)
+}
+
+/// Whoever takes a new name shares with the former one everything it has at that moment.
+fn remembers_too_little(edge: &Edge<'_>) -> bool {
+    edge.nodes().any(|node| {
+        let (before, after) = (edge.before.node(node), edge.after.node(node));
+        after.secondary.is_some_and(|former| {
+            let is_new = after.secondary != before.secondary && former.id != after.id;
+            is_new && former.limit < after.offset.next_byte()
+        })
+    })
 }
 
 /// What would have allowed to continue goes without need: a label with a lost link or on an error that is
