@@ -5,7 +5,7 @@
 //! ([`rules::primary`], [`rules::snapshot`], [`rules::replica`], [`rules::roles`], [`rules::process`],
 //! [`rules::environment`]); [`decision`] holds the choices as functions over numbers; [`rulebook`] says where versions differ; [`property`] and [`history`] say what must hold, and of what;
 //! [`fault`] breaks one entry at a time. Then the machinery: [`scope`], [`canonical`], [`packed`], [`search`],
-//! [`walk`], [`survey`], [`graph`], [`liveness`], [`claims`], [`checker`].
+//! [`walk`], [`survey`], [`graph`], [`liveness`], [`claims`], [`checker`], and [`mutate`], which doubts it all.
 //!
 //! What people see of it is made by [`narrate`], [`diagram`], [`dot`] and [`itf`]; [`prose`] finds again what
 //! stands beside the rules, so that `psync-model explain` need not repeat it. `TABLE.md` leads from each section of
@@ -43,6 +43,7 @@ pub mod history;
 pub mod itf;
 pub mod link;
 pub mod liveness;
+pub mod mutate;
 pub mod narrate;
 pub mod offset;
 pub mod oracle;

@@ -14,6 +14,7 @@ mod faults;
 mod graph;
 mod job;
 mod keep;
+mod mutate;
 mod own_scope;
 mod page;
 mod progress;
@@ -37,6 +38,7 @@ Examples:
   psync-model explain decline-partial/too-old        what it is, its source, and a path that shows it
   psync-model graph --era sync | dot -Tsvg > g.svg   draw every state of a small scope
   psync-model cases --scope smoke > cases.jsonl      plans that meet every rule, branch and situation
+  psync-model mutate                                 which property misses which guard of which rule
   psync-model backlog --outage 5s --rate 2MB         how large a backlog should be, and why
 
 Exit status:
@@ -68,6 +70,8 @@ enum Command {
     Graph(graph::Args),
     /// Derive plans that together meet every target, for a judge to replay.
     Cases(cases::Args),
+    /// Take every guard of every rule away in turn, and say which property notices.
+    Mutate(mutate::Args),
     /// Advise on repl-backlog-size for an outage to be bridged.
     Backlog(backlog::Args),
 }
@@ -106,6 +110,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Explain(args) => explain::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Cases(args) => cases::run(&args),
+        Command::Mutate(args) => Ok(mutate::run(&args)),
         Command::Backlog(args) => backlog::run(&args),
     }
 }
