@@ -138,7 +138,7 @@ fn panic_kills_the_subject_and_removes_its_folder() {
 #[test]
 fn subject_whose_ready_field_stays_away_is_not_ready() {
     let mut never = Profile::load("redis").unwrap();
-    let text = "name = \"x\"\nera = \"psync\"\ncommand = \"x\"\nwaits = { start_ms = 300 }\n\
+    let text = "name = \"x\"\nera = \"psync\"\ncommand = \"x\"\nwaits = { start_ms = 3000 }\n\
         ready = { section = \"server\", field = \"no_such_field\" }\n";
     let other = Profile::parse(text, "test").unwrap();
     (never.ready, never.waits) = (other.ready, other.waits);
