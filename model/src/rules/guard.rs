@@ -286,6 +286,7 @@ impl Guard {
             Self::PingSomebody => {
                 Harmless("PINGs keep replicas waiting; the model has no time to wait for")
             }
+            Self::SaveAlone => Harmless("what is saved only beside another snapshot is as true"),
             Self::RestartAsPrimary => Harmless("for a primary this is the rule `restart-primary`"),
             Self::RestartFollowsAnother => Harmless(
                 "the rule never applies; its scope has too many worlds to see that it is gone",
