@@ -15,6 +15,7 @@ use crate::search::Search;
 use crate::step::Step;
 use crate::walk::{End, Limits, Walk, walk};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The scopes in which a mutant is looked for, those that show most for the least work first, with the eras in which
@@ -78,6 +79,16 @@ pub enum Noticed {
     NeverFires(Step),
     /// There is no end of worlds, or one that this representation has no place for.
     LeavesBounds,
+}
+
+impl fmt::Display for Noticed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Property(property, steps) => write!(f, "{property:?} in {steps} steps"),
+            Self::NeverFires(step) => write!(f, "{step} never fires"),
+            Self::LeavesBounds => f.write_str("there is no end of worlds"),
+        }
+    }
 }
 
 /// A scope in an era, as it is with every guard in its place.

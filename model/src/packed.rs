@@ -15,6 +15,8 @@ use crate::world::{
     Backlog, Framing, IDS, Id, Label, MAX_NODES, Node, NodeId, Question, Role, Saved, Secondary,
     Snapshot, Stranger, World,
 };
+use foldhash::quality::FixedState;
+use std::hash::{BuildHasher, Hash, Hasher};
 
 /// The words of one node, one link and one history.
 const NODE_WORDS: usize = 4;
@@ -100,7 +102,20 @@ impl World {
     }
 }
 
+impl Hash for Packed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for word in self.words() {
+            state.write_u64(*word);
+        }
+    }
+}
+
 impl Packed {
+    /// A fingerprint of the world; equal worlds have equal ones, and the converse fails once in 2^64 pairs.
+    pub fn fingerprint(&self) -> u64 {
+        FixedState::with_seed(0).hash_one(self)
+    }
+
     /// The words in use.
     pub fn words(&self) -> &[u64] {
         &self.words[..self.len]
@@ -123,9 +138,9 @@ pub struct Squeezed {
 
 impl Squeezed {
     /// One world, and room for more.
-    pub fn of(world: &World) -> Self {
+    pub fn of(packed: &Packed) -> Self {
         let mut squeezed = Self::default();
-        squeezed.push(world);
+        squeezed.push(packed);
         squeezed
     }
 
@@ -140,8 +155,7 @@ impl Squeezed {
     }
 
     /// Adds a world.
-    pub fn push(&mut self, world: &World) {
-        let packed = world.pack();
+    pub fn push(&mut self, packed: &Packed) {
         self.bytes.reserve(1 + packed.len * (1 + size_of::<u64>()));
         self.bytes.push(packed.len as u8);
         for &word in packed.words() {

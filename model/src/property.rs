@@ -176,6 +176,20 @@ impl<'a> Edge<'a> {
             .filter(|&node| self.concerns_node(node))
     }
 
+    /// The replicas whose link has to be judged, the nodes at its ends apart.
+    fn links(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.after
+            .node_ids()
+            .filter(|&replica| self.concerns_link(replica))
+    }
+
+    /// The replicas whose link has to be judged together with the nodes at its ends.
+    fn links_with_ends(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.after
+            .node_ids()
+            .filter(|&replica| self.concerns_ends(replica))
+    }
+
     /// The nodes to be judged where what truly happened is read too.
     fn nodes_by_history(&self) -> impl Iterator<Item = NodeId> + '_ {
         let all = self.change.histories;

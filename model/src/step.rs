@@ -1,5 +1,6 @@
 //! A step: a rule with what it is applied to. Steps name nodes, never IDs or offsets, so that a plan made
-//! of them means the same in every world that differs only in names and numbers.
+//! of them means the same in every world that differs only in names and numbers. The file is long because it goes
+//! through all rules once for each thing there is to say of a step: who brings it about, what it is called, whom it names.
 
 use crate::decision::{Refusal, Via};
 use crate::rules::{

@@ -4,10 +4,10 @@
 //! words. So there is no way back: where a survey finds a violation, [`crate::walk`] finds the path to it. It is
 //! breadth first, level by level, which makes every figure the same on any number of threads.
 
-use crate::packed::Squeezed;
+use crate::packed::{Packed, Squeezed};
 use crate::search::Search;
 use crate::step::Step;
-use crate::walk::{End, Passed, Progress, fingerprint};
+use crate::walk::{End, Passed, Progress};
 use crate::world::World;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasherDefault;
@@ -143,8 +143,8 @@ impl Tally {
 /// and may end the survey by answering `false`.
 pub fn survey(search: &Search, means: Means, mut watch: impl FnMut(Progress) -> bool) -> Survey {
     let seen = Seen::new();
-    let beginning = search.beginning();
-    seen.insert(fingerprint(&beginning));
+    let beginning = search.beginning().pack();
+    seen.insert(beginning.fingerprint());
     let mut total = Tally::new(search);
     total.next_level.push(Squeezed::of(&beginning));
     let mut depth = 0;
@@ -246,7 +246,8 @@ impl Level<'_> {
             degree += 1;
             tally.fired[place] += 1;
             tally.broken |= next.broken;
-            if self.seen.insert(fingerprint(&next)) {
+            let next = next.pack();
+            if self.seen.insert(next.fingerprint()) {
                 self.found.fetch_add(1, Ordering::Relaxed);
                 tally.keep(&next);
             }
@@ -256,7 +257,7 @@ impl Level<'_> {
 }
 
 impl Tally {
-    fn keep(&mut self, world: &World) {
+    fn keep(&mut self, world: &Packed) {
         match self.next_level.last_mut() {
             Some(block) if block.len() < BLOCK => block.push(world),
             _ => self.next_level.push(Squeezed::of(world)),

@@ -7,9 +7,7 @@
 use crate::search::Search;
 use crate::step::Step;
 use crate::world::World;
-use foldhash::quality::FixedState;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasher;
 
 /// When to stop.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +81,7 @@ pub struct Progress {
 
 /// A fingerprint of a world; equal worlds have equal ones, and the converse fails once in 2^64 pairs.
 pub fn fingerprint(world: &World) -> u64 {
-    FixedState::with_seed(0).hash_one(world)
+    world.pack().fingerprint()
 }
 
 /// The fingerprint is a hash already.

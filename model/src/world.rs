@@ -353,9 +353,7 @@ impl Topology {
 /// Only the nodes there are count.
 impl std::hash::Hash for World {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        for word in self.pack().words() {
-            state.write_u64(*word);
-        }
+        self.pack().hash(state);
     }
 }
 

@@ -49,7 +49,7 @@ fn worlds_survive_being_squeezed_together() {
     let (_, worlds) = worlds(Era::Psync2.rulebook(), "failover");
     let mut squeezed = Squeezed::default();
     for world in &worlds {
-        squeezed.push(world);
+        squeezed.push(&world.pack());
     }
     assert_eq!(squeezed.len(), worlds.len());
     assert!(squeezed.worlds().eq(worlds));

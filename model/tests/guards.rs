@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use expect_test::expect;
-use psync_model::mutate::{Fate, Noticed, Rung, judge, mutants};
+use psync_model::mutate::{Fate, Rung, judge, mutants};
 use psync_model::rulebook::Era;
 use psync_model::rules::Guard;
 use psync_model::scope;
@@ -69,73 +69,68 @@ fn guards_are_missed() {
             continue;
         };
         assert_eq!(mutant.survival(), None, "{mutant:?} is noticed after all");
-        let noticed = match noticed {
-            Noticed::Property(property, steps) => format!("{property:?} {steps}"),
-            Noticed::NeverFires(step) => format!("{step} never fires"),
-            Noticed::LeavesBounds => "no end of worlds".into(),
-        };
         let (name, _) = mutant.guard.name_and_sentence();
         writeln!(table, "{name} {:?}: {noticed}", mutant.mutation).expect("a string takes it");
     }
     expect![[r#"
-        write-to-primary Off: S1 7
-        write-to-primary Negated: S1 7
+        write-to-primary Off: S1 in 7 steps
+        write-to-primary Negated: S1 in 7 steps
         cut-whole Negated: accept-partial/current never fires
         expire-held Negated: expire-backlog never fires
         expire-at-primary Negated: expire-backlog never fires
-        expire-unused Off: S4 5
-        expire-unused Negated: S4 5
+        expire-unused Off: S4 in 5 steps
+        expire-unused Negated: S4 in 5 steps
         resize-discards Negated: resize-backlog never fires
         resize-of-content Negated: resize-backlog never fires
-        accept-held Off: S3 13
-        accept-held Negated: S3 13
-        decline-lacking Off: L2 11
-        decline-lacking Negated: L2 11
+        accept-held Off: S3 in 13 steps
+        accept-held Negated: S3 in 13 steps
+        decline-lacking Off: L2 in 11 steps
+        decline-lacking Negated: L2 in 11 steps
         decline-unjoined Negated: expire-backlog never fires
         answer-serving Negated: expire-backlog never fires
-        refuse-unserved Off: L1 0
-        refuse-unserved Negated: L1 0
+        refuse-unserved Off: L1 in 0 steps
+        refuse-unserved Negated: L1 in 0 steps
         hear-after-snapshot Negated: receive-acknowledgement never fires
-        primary-notices-cut Off: S4 6
-        primary-notices-cut Negated: S4 6
+        primary-notices-cut Off: S4 in 6 steps
+        primary-notices-cut Negated: S4 in 6 steps
         primary-knew-replica Negated: accept-partial/current never fires
-        ask-when-idle Off: S1 14
+        ask-when-idle Off: S1 in 14 steps
         ask-when-idle Negated: cut-link never fires
         ask-no-third Negated: cut-link never fires
         continue-when-asked Negated: receive-continue never fires
         full-resync-when-asked Negated: accept-partial/current never fires
-        load-when-transferring Off: L1 5
+        load-when-transferring Off: L1 in 5 steps
         load-when-transferring Negated: accept-partial/current never fires
-        head-before-tail Off: S1 9
+        head-before-tail Off: S1 in 9 steps
         head-before-tail Negated: read-head never fires
         head-of-write Negated: read-head never fires
-        read-when-connected Off: S4 6
-        read-when-connected Negated: S4 6
+        read-when-connected Off: S4 in 6 steps
+        read-when-connected Negated: S4 in 6 steps
         read-when-online Negated: read-head never fires
         read-whole Negated: read-head never fires
         read-sent Negated: read-head never fires
         acknowledge-in-era Negated: receive-acknowledgement never fires
-        acknowledge-when-connected Off: S12 17
-        acknowledge-when-connected Negated: S12 17
-        acknowledge-whole Negated: L1 6
+        acknowledge-when-connected Off: S12 in 17 steps
+        acknowledge-when-connected Negated: S12 in 17 steps
+        acknowledge-whole Negated: L1 in 6 steps
         acknowledge-news Negated: receive-acknowledgement never fires
-        replica-notices-cut Off: L1 5
-        replica-notices-cut Negated: L1 2
+        replica-notices-cut Off: L1 in 5 steps
+        replica-notices-cut Negated: L1 in 2 steps
         replica-had-link Negated: stranger-asks/below-first never fires
         start-once Negated: accept-partial/current never fires
         start-in-era Negated: start-snapshot/disk never fires
-        start-waited-for Off: no end of worlds
+        start-waited-for Off: there is no end of worlds
         start-waited-for Negated: accept-partial/current never fires
         start-knows-place Negated: accept-partial/current never fires
         start-understood Negated: accept-partial/current never fires
-        join-waited-for Off: S4 10
-        join-waited-for Negated: S4 10
+        join-waited-for Off: S4 in 10 steps
+        join-waited-for Negated: S4 in 10 steps
         fail-that-framing Negated: fail-snapshot/disk never fires
         fail-waited-for Negated: fail-snapshot/disk never fires
         stranger-asks-primary Negated: stranger-asks/below-first never fires
         stranger-asks-in-quiet Negated: stranger-asks/below-first never fires
         stranger-leaves-primary Negated: stranger-leaves never fires
-        stranger-has-gone Off: no end of worlds
+        stranger-has-gone Off: there is no end of worlds
         stranger-has-gone Negated: write never fires
     "#]]
     .assert_eq(&table);

@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::progress::Meter;
 use clap::ValueEnum;
-use psync_model::mutate::{Fate, Noticed, judge, ladder, mutants};
+use psync_model::mutate::{Fate, judge, ladder, mutants};
 use psync_model::rules::guard::{Mutation, Survival};
 use psync_model::rules::{Guard, Mutant};
 use std::num::NonZeroUsize;
@@ -110,29 +110,16 @@ fn print(fates: &[(Mutant, Fate)]) -> Outcome {
 /// What to say of a mutant, and whether it leaves a question open.
 fn describe(mutant: Mutant, fate: &Fate) -> (String, bool) {
     match (fate, mutant.survival()) {
-        (Fate::Killed(noticed, era, scope), None) => {
-            (format!("{} ({scope}, {era})", name(noticed)), false)
-        }
-        (Fate::Killed(noticed, era, scope), Some(_)) => {
-            let noticed = name(noticed);
-            (
-                format!("{noticed} ({scope}, {era}), although an argument says that nothing does"),
-                true,
-            )
-        }
+        (Fate::Killed(noticed, era, scope), None) => (format!("{noticed} ({scope}, {era})"), false),
+        (Fate::Killed(noticed, era, scope), Some(_)) => (
+            format!("{noticed} ({scope}, {era}), although an argument says that nothing does"),
+            true,
+        ),
         (Fate::Survived, Some(Survival::Harmless(why))) => (format!("nothing: {why}"), false),
         (Fate::Indistinct, Some(Survival::Implied(why))) => {
             (format!("nothing changes: {why}"), false)
         }
         (Fate::Survived, _) => ("NOTHING, though the worlds are others".into(), true),
         (Fate::Indistinct, _) => ("NOTHING, and nothing changes".into(), true),
-    }
-}
-
-fn name(noticed: &Noticed) -> String {
-    match noticed {
-        Noticed::Property(property, steps) => format!("{property:?} in {steps} steps"),
-        Noticed::NeverFires(step) => format!("{step} never fires"),
-        Noticed::LeavesBounds => "there is no end of worlds".into(),
     }
 }

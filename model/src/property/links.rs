@@ -7,11 +7,7 @@ use crate::world::{Framing, Id, NodeId, PrimaryPhase, Wire};
 
 /// S10.
 pub(super) fn carry_only_the_stream(edge: &Edge<'_>) -> bool {
-    let mut replicas = edge
-        .after
-        .node_ids()
-        .filter(|&replica| edge.concerns_link(replica));
-    replicas.all(|replica| {
+    edge.links().all(|replica| {
         let link = edge.after.link(replica);
         let stray = link.stream.tokens.iter().any(|token| token == Token::Stray);
         let early = link.primary == PrimaryPhase::Online
@@ -24,11 +20,7 @@ pub(super) fn carry_only_the_stream(edge: &Edge<'_>) -> bool {
 
 /// S12.
 pub(super) fn acknowledgements_are_sound(edge: &Edge<'_>) -> bool {
-    let mut replicas = edge
-        .after
-        .node_ids()
-        .filter(|&replica| edge.concerns_ends(replica));
-    replicas.all(|replica| {
+    edge.links_with_ends().all(|replica| {
         let following = edge.after.node(replica).following;
         edge.after
             .link(replica)
@@ -45,11 +37,11 @@ pub(super) fn followers_share_the_history(edge: &Edge<'_>) -> bool {
     };
     let stays = replaced.is_some_and(|node| edge.after.connections_of(node).next().is_some());
     let names = edge.setting.book.names_histories();
-    let mut concerned = edge
-        .after
-        .node_ids()
-        .filter(|&node| edge.concerns_ends(node));
-    !stays && (!names || concerned.all(|node| is_named_alike(edge, node)))
+    !stays
+        && (!names
+            || edge
+                .links_with_ends()
+                .all(|node| is_named_alike(edge, node)))
 }
 
 /// Whether an established link has one name for the history at both ends, and its replica uses that too.
