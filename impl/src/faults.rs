@@ -1,12 +1,14 @@
 //! The faults: each a rulebook with exactly one entry wrong, so that a judge of servers can be judged.
 //!
 //! They exist for `--fault NAME` in a build with the cargo feature `faults`; a server without it refuses the option.
+//! The specification has the same faults under the same names, every one of them a fault that a server can have.
 
 use crate::rulebook::{
-    Accumulation, AcknowledgeAfterContinue, Adoption, Attach, BacklogBirth, BacklogContent,
-    CacheAtFullLine, ContinueId, Discard, Era, Expiry, FirstStream, FullLine, HalfInput, IdCheck,
-    LinkLoss, LowerBound, OffsetAtContinue, RequestByte, Rulebook, SavedLabel, SavedOffset,
-    SecondaryLimit, StreamWriting, SyncFallback, UpperBound,
+    Accumulation, AcknowledgeAfterContinue, Acknowledgement, Adoption, Attach, BacklogBirth,
+    BacklogContent, CacheAtFullLine, ContinueBacklog, ContinueId, Demotion, Discard, Era, Expiry,
+    FirstStream, FullLine, FullLoad, HalfInput, IdCheck, LinkLoss, LowerBound, OffsetAtContinue,
+    PromotedBacklog, Promotion, RequestByte, RoleNumbering, Rulebook, SavedLabel, SavedOffset,
+    SecondaryLimit, StreamWriting, SyncFallback, TransientError, UpperBound,
 };
 
 /// One way of being wrong.
@@ -44,7 +46,7 @@ const ALL: &[Era] = &Era::ALL;
 const WITH_OFFSETS: &[Era] = &[Era::Psync, Era::Psync2, Era::Psync2V7];
 const WITH_IDS: &[Era] = &[Era::Psync2, Era::Psync2V7];
 
-/// All faults: those of a primary first, then those of a replica.
+/// All faults: those of a primary first, then those of a replica, then those that show when roles change or in a chain.
 pub const FAULTS: &[Fault] = &[
     Fault {
         name: "backlog-upper-bound-exclusive",
@@ -223,12 +225,71 @@ pub const FAULTS: &[Fault] = &[
         eras: WITH_OFFSETS,
         spoil: |rules| rules.offset_at_continue = OffsetAtContinue::Reset,
     },
+    Fault {
+        name: "label-lost-on-passing-error",
+        sentence: "A replica whose primary cannot answer now asks for everything later (FLAWS B-24).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.transient_error = TransientError::ForgetsLabel,
+    },
+    Fault {
+        name: "acknowledges-unapplied",
+        sentence: "A replica acknowledges half a command (FLAWS F-15).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.acknowledgement = Acknowledgement::Read,
+    },
+    Fault {
+        name: "sync-fallback-keeps-id",
+        sentence: "A snapshot that came by SYNC is called by the last announced ID and counted from -1 (FLAWS B-01).",
+        eras: WITH_OFFSETS,
+        spoil: |rules| rules.sync_fallback = SyncFallback::KeepsStaleId,
+    },
+    Fault {
+        name: "same-id-after-promotion",
+        sentence: "A promoted node goes on under the ID it shares with its former primary (FLAWS B-12).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.promotion = Promotion::KeepsId,
+    },
+    Fault {
+        name: "former-id-forgotten-at-promotion",
+        sentence: "A promoted node has a fresh ID and no secondary one (FLAWS F-13).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.promotion = Promotion::ForgetsFormerId,
+    },
+    Fault {
+        name: "promotion-frees-backlog",
+        sentence: "A promoted node gives up its backlog at once (FLAWS B-15).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.promoted_backlog = PromotedBacklog::Freed,
+    },
+    Fault {
+        name: "demotion-loses-offset",
+        sentence: "A node that is told to follow another counts from zero (FLAWS B-25).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.demotion = Demotion::KeepsLabelLosesOffset,
+    },
+    Fault {
+        name: "full-load-keeps-replicas",
+        sentence: "A node whose data are replaced keeps its own replicas and its backlog (FLAWS B-06).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.full_load = FullLoad::KeepsReplicas,
+    },
+    Fault {
+        name: "no-backlog-after-continue",
+        sentence: "A restarted replica that is continued has no backlog (FLAWS B-14).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.continue_backlog = ContinueBacklog::Missing,
+    },
 ];
 
-/// Gives the rules the flaws that servers of their era still have in the field.
+/// Gives the rules the flaws that servers of their era still have in the field: FLAWS B-01 where there is `PSYNC`, and
+/// F-16 where a run ID names a history. F-17 ships too, but not as an entry: nobody could do better with what
+/// `+CONTINUE` tells, and so the right rules have it as well.
 pub fn ship(rules: &mut Rulebook) {
     if rules.era != Era::Sync {
         rules.sync_fallback = SyncFallback::KeepsStaleId;
+    }
+    if rules.era == Era::Psync {
+        rules.role_numbering = RoleNumbering::StartsAgain;
     }
 }
 

@@ -7,7 +7,9 @@ use crate::failover::Failover;
 use crate::ids::ReplicationId;
 use crate::offset::NextByte;
 use crate::replica::{CachedPrimary, Handshake, Label, Link, Stage, parse_label, take_line};
-use crate::rulebook::{Adoption, CacheAtFullLine, Discard, Era, RequestByte};
+use crate::rulebook::{
+    Adoption, CacheAtFullLine, Discard, Era, FullLoad, RequestByte, TransientError,
+};
 use crate::server::Server;
 use crate::stream;
 
@@ -181,7 +183,7 @@ impl Server {
                 self.begin_transfer(handshake, label, now_ms);
             }
             Answer::Continue(name) => self.continued(handshake, name, now_ms),
-            Answer::Later => self.retry_link(handshake.id, now_ms),
+            Answer::Later => self.ask_later(handshake.id, now_ms),
             Answer::Other => {
                 self.forget_cached_by_era(now_ms);
                 self.send_link(handshake.id, Bytes::from_static(b"SYNC\r\n"));
@@ -190,8 +192,17 @@ impl Server {
         }
     }
 
+    /// The primary cannot answer now; it will be asked the same again (PROTOCOL §4.3).
+    fn ask_later(&mut self, id: LinkId, now_ms: u64) {
+        let forgets = self.rules.transient_error == TransientError::ForgetsLabel;
+        if let Some(following) = self.following().filter(|_| forgets) {
+            following.cached = None;
+        }
+        self.retry_link(id, now_ms);
+    }
+
     fn read_answer(&self, line: &[u8]) -> Answer {
-        let transient = self.rules.era.has_replication_ids();
+        let transient = self.rules.transient_error != TransientError::LikeAnyOther;
         if let Some(rest) = line.strip_prefix(b"+FULLRESYNC") {
             return Answer::Full(parse_label(rest.trim_ascii_start()));
         }
@@ -229,8 +240,10 @@ impl Server {
         if let Some(following) = self.following() {
             following.cached = None;
         }
-        self.disconnect_replicas(now_ms);
-        self.history.free_backlog();
+        if self.rules.full_load == FullLoad::CutsReplicas {
+            self.disconnect_replicas(now_ms);
+            self.history.free_backlog();
+        }
     }
 }
 

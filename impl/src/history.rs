@@ -8,7 +8,7 @@ use crate::backlog::Backlog;
 use crate::ids::{IdSource, ReplicationId};
 use crate::offset::{NextByte, ReplOffset};
 use crate::rulebook::{
-    BacklogBirth, Expiry, IdCheck, LowerBound, Rulebook, SecondaryLimit, UpperBound,
+    BacklogBirth, Expiry, FullLoad, IdCheck, LowerBound, Rulebook, SecondaryLimit, UpperBound,
 };
 use crate::shared_stream::{Position, SharedStream};
 
@@ -215,10 +215,15 @@ impl History {
     }
 
     /// A full resynchronization is complete: this is its label (PROTOCOL §3.7).
-    pub fn adopt(&mut self, id: ReplicationId, offset: ReplOffset) {
+    pub fn adopt(&mut self, id: ReplicationId, offset: ReplOffset, rules: &Rulebook) {
+        let backlog = match rules.full_load {
+            FullLoad::CutsReplicas => None,
+            FullLoad::KeepsReplicas => self.backlog.take(),
+        };
         *self = Self {
             offset,
             stream: std::mem::take(&mut self.stream),
+            backlog,
             ..Self::new(id, self.backlog_size)
         };
     }

@@ -15,8 +15,8 @@ use crate::replica::{
 };
 use crate::resp::Request;
 use crate::rulebook::{
-    AcknowledgeAfterContinue, ContinueId, Era, HalfInput, LinkLoss, OffsetAtContinue, Relay,
-    SyncFallback,
+    AcknowledgeAfterContinue, Acknowledgement, ContinueBacklog, ContinueId, Era, HalfInput,
+    LinkLoss, OffsetAtContinue, Relay, SyncFallback,
 };
 use crate::server::Server;
 use crate::stream;
@@ -119,7 +119,8 @@ impl Server {
                 offset: ReplOffset::ZERO,
             });
         }
-        if self.rules.relay == Relay::Verbatim {
+        let creates = self.rules.continue_backlog == ContinueBacklog::Created;
+        if creates && self.rules.relay == Relay::Verbatim {
             self.history.create_backlog();
         }
         // The kept half of a command was counted when it was read: it is parsed again, not counted again.
@@ -193,7 +194,11 @@ impl Server {
     }
 
     fn acknowledgement(&self, connected: &Connected) -> Option<Bytes> {
-        let offset = self.counted(connected).to_string();
+        let offset = match self.rules.acknowledgement {
+            Acknowledgement::Counted => self.counted(connected),
+            Acknowledgement::Read => connected.read,
+        };
+        let offset = offset.to_string();
         let due = connected.acknowledges && self.rules.era != Era::Sync;
         due.then(|| stream::command(&["REPLCONF", "ACK", &offset]))
     }

@@ -10,7 +10,7 @@ use crate::history::PartialRequest;
 use crate::offset::{NextByte, ReplOffset};
 use crate::replica::{CachedPrimary, Following, Link, Role};
 use crate::resp::{Reply, parse_integer};
-use crate::rulebook::{Era, Relay, Trim};
+use crate::rulebook::{Demotion, Era, PromotedBacklog, Promotion, RoleNumbering, Trim};
 use crate::server::Server;
 
 impl Server {
@@ -157,21 +157,39 @@ impl Server {
         self.config.replicaof = None;
         self.primary.stream_database = None;
         self.primary.alone_since_ms = now_ms;
-        match self.rules.relay {
-            Relay::Verbatim => {
-                self.history.shift(&mut self.ids);
-                self.disconnect_replicas(now_ms);
-            }
-            Relay::Regenerated if self.replicas().next().is_none() => {
-                self.history.free_backlog();
-                self.history.offset = reached.unwrap_or(self.history.offset);
-            }
-            Relay::Regenerated => {}
+        if self.rules.promotion == Promotion::KeepsRunId {
+            self.keep_run_id(reached);
+        } else {
+            self.name_own_history(now_ms);
         }
         self.log(format!(
             "Promoted; the history goes on as {} from offset {}",
             self.history.id, self.history.offset
         ));
+    }
+
+    /// A history that others share goes on, and they are told how: they ask, and learn it from the answer.
+    fn name_own_history(&mut self, now_ms: u64) {
+        if self.rules.promotion != Promotion::KeepsId {
+            self.history.shift(&mut self.ids);
+        }
+        if self.rules.promotion == Promotion::ForgetsFormerId {
+            self.history.secondary = None;
+        }
+        if self.rules.promoted_backlog == PromotedBacklog::Freed {
+            self.history.expire_backlog(&self.rules, &mut self.ids);
+        }
+        self.disconnect_replicas(now_ms);
+    }
+
+    /// The name is that of the process, and so are its replicas; without any there is no use for a backlog.
+    fn keep_run_id(&mut self, reached: Option<ReplOffset>) {
+        if self.replicas().next().is_some() {
+            return;
+        }
+        self.history.free_backlog();
+        let reached = reached.filter(|_| self.rules.role_numbering == RoleNumbering::StartsAgain);
+        self.history.offset = reached.unwrap_or(self.history.offset);
     }
 
     /// The offset of the live or cached primary, as the era counts it.
@@ -190,22 +208,8 @@ impl Server {
         let was_primary = self.is_primary();
         self.drop_link(now_ms);
         self.drop_waiters(now_ms);
-        let cached = match (&mut self.role, self.rules.relay) {
-            (_, Relay::Regenerated) => {
-                self.history.free_backlog();
-                self.history.offset = ReplOffset::ZERO;
-                None
-            }
-            (Role::Replica(following), Relay::Verbatim) => following.cached.take(),
-            (Role::Primary, Relay::Verbatim) => {
-                let database = self.primary.stream_database.unwrap_or(0);
-                Some(CachedPrimary::at(
-                    self.history.id,
-                    self.history.offset,
-                    database,
-                ))
-            }
-        };
+        let cached = self.label_to_offer();
+        self.number_as_replica();
         if self.rules.trim == Trim::Ring {
             self.disconnect_replicas(now_ms);
         }
@@ -216,6 +220,33 @@ impl Server {
         self.config.replicaof = Some(address.clone());
         self.role = Role::replica_of(address, cached, now_ms);
         self.connect(now_ms);
+    }
+
+    /// What the new primary is asked to continue: what we have of our former primary, or of our own history.
+    fn label_to_offer(&mut self) -> Option<CachedPrimary> {
+        if self.rules.demotion == Demotion::ForgetsLabel {
+            return None;
+        }
+        let database = self.primary.stream_database.unwrap_or(0);
+        match &mut self.role {
+            Role::Replica(following) => following.cached.take(),
+            Role::Primary => {
+                let history = &self.history;
+                Some(CachedPrimary::at(history.id, history.offset, database))
+            }
+        }
+    }
+
+    /// A role change leaves our own count alone, unless the rules are those of a server that does not.
+    fn number_as_replica(&mut self) {
+        let forgets = self.rules.demotion == Demotion::ForgetsLabel;
+        if forgets {
+            self.history.free_backlog();
+        }
+        let restarts = forgets && self.rules.role_numbering == RoleNumbering::StartsAgain;
+        if restarts || self.rules.demotion == Demotion::KeepsLabelLosesOffset {
+            self.history.offset = ReplOffset::ZERO;
+        }
     }
 
     pub(crate) fn role_reply(&self) -> Reply {

@@ -325,6 +325,87 @@ pub enum SavedOffset {
     OneCommandMore,
 }
 
+/// What a promoted node calls its history (PROTOCOL §3.7, §4.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promotion {
+    /// As before: the name is that of the process, and its replicas stay.
+    KeepsRunId,
+    /// By a fresh name; the one it shared with its primary becomes the secondary one.
+    ShiftsId,
+    /// Wrong: by the name it shared with its primary, which may extend it too. FLAWS B-12.
+    KeepsId,
+    /// Wrong: by a fresh name, without a secondary one. FLAWS F-13.
+    ForgetsFormerId,
+}
+
+/// What becomes of the backlog of a node that is promoted (PROTOCOL §4.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromotedBacklog {
+    /// It stays.
+    Kept,
+    /// Wrong: it is given up at once, as if it had been alone for too long. FLAWS B-15.
+    Freed,
+}
+
+/// What a node may ask for when it is told to follow another (PROTOCOL §4.2, §4.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demotion {
+    /// Everything: neither its own history nor that of its former primary is known to others.
+    ForgetsLabel,
+    /// What comes after its own history, or after what it has of its former primary's.
+    KeepsLabel,
+    /// Wrong: the same, while its own count starts at zero. FLAWS B-25.
+    KeepsLabelLosesOffset,
+}
+
+/// What a role change does to the count under a run ID, which stays (PROTOCOL §4.6). Where names are of histories
+/// the question does not arise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleNumbering {
+    /// Nothing.
+    GoesOn,
+    /// Wrong, and shipped to 3.2: it starts at zero, or where the former primary stood. FLAWS F-16.
+    StartsAgain,
+}
+
+/// What becomes of a node's own replicas when its data are replaced (PROTOCOL §4.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FullLoad {
+    /// They are cut off, and the backlog begins anew.
+    CutsReplicas,
+    /// Wrong: they stay, and so does the backlog. FLAWS B-06.
+    KeepsReplicas,
+}
+
+/// Whether a replica that is continued and has no backlog makes one (PROTOCOL §3.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContinueBacklog {
+    /// It does, where streams are passed on.
+    Created,
+    /// Wrong: it has none until a replica of its own comes. FLAWS B-14.
+    Missing,
+}
+
+/// What a replica does when its primary cannot answer now (PROTOCOL §4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransientError {
+    /// What it does on any error: it falls back to `SYNC`.
+    LikeAnyOther,
+    /// It asks the same again, later.
+    AsksAgain,
+    /// Wrong: it asks for everything, later. FLAWS B-24.
+    ForgetsLabel,
+}
+
+/// Which offset a replica acknowledges (PROTOCOL §2.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// The one that its link stands for.
+    Counted,
+    /// Wrong: that of the last byte read, be it in the middle of a command. FLAWS F-15.
+    Read,
+}
+
 /// What names the data of a snapshot that came by `SYNC`, which announces no label (PROTOCOL §4.4, §6 X7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncFallback {
@@ -389,6 +470,22 @@ pub struct Rulebook {
     pub offset_at_continue: OffsetAtContinue,
     /// See [`SavedOffset`].
     pub saved_offset: SavedOffset,
+    /// See [`Promotion`].
+    pub promotion: Promotion,
+    /// See [`PromotedBacklog`].
+    pub promoted_backlog: PromotedBacklog,
+    /// See [`Demotion`].
+    pub demotion: Demotion,
+    /// See [`RoleNumbering`].
+    pub role_numbering: RoleNumbering,
+    /// See [`FullLoad`].
+    pub full_load: FullLoad,
+    /// See [`ContinueBacklog`].
+    pub continue_backlog: ContinueBacklog,
+    /// See [`TransientError`].
+    pub transient_error: TransientError,
+    /// See [`Acknowledgement`].
+    pub acknowledgement: Acknowledgement,
     /// See [`SyncFallback`].
     pub sync_fallback: SyncFallback,
 }
@@ -412,6 +509,9 @@ impl Rulebook {
                 relay: Relay::Regenerated,
                 half_input: HalfInput::Kept,
                 continue_id: ContinueId::Ignored,
+                promotion: Promotion::KeepsRunId,
+                demotion: Demotion::ForgetsLabel,
+                transient_error: TransientError::LikeAnyOther,
                 ..Self::of(Era::Psync2)
             },
             Era::Sync => Self {
@@ -451,6 +551,14 @@ impl Rulebook {
             acknowledge_after_continue: AcknowledgeAfterContinue::Yes,
             offset_at_continue: OffsetAtContinue::Kept,
             saved_offset: SavedOffset::OfCut,
+            promotion: Promotion::ShiftsId,
+            promoted_backlog: PromotedBacklog::Kept,
+            demotion: Demotion::KeepsLabel,
+            role_numbering: RoleNumbering::GoesOn,
+            full_load: FullLoad::CutsReplicas,
+            continue_backlog: ContinueBacklog::Created,
+            transient_error: TransientError::AsksAgain,
+            acknowledgement: Acknowledgement::Counted,
             sync_fallback: SyncFallback::FreshId,
         }
     }

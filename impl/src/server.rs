@@ -298,7 +298,7 @@ impl Server {
                 let cached = label
                     .filter(|_| self.rules.era.has_replication_ids())
                     .map(|saved| {
-                        self.history.adopt(saved.id, saved.offset);
+                        self.history.adopt(saved.id, saved.offset, &self.rules);
                         CachedPrimary::at(saved.id, saved.offset, saved.database)
                     });
                 self.role = Role::replica_of(address, cached, now_ms);
@@ -325,7 +325,7 @@ impl Server {
             SavedLabel::Forgotten => {}
             SavedLabel::Secondary => self.history.continue_saved(saved.id, saved.offset),
             SavedLabel::Adopted => {
-                self.history.adopt(saved.id, saved.offset);
+                self.history.adopt(saved.id, saved.offset, &self.rules);
                 self.history.create_backlog();
             }
         }

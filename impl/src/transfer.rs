@@ -12,7 +12,7 @@ use crate::rdb::Loaded;
 use crate::replica::{
     Connected, Handshake, Label, Link, Loading, Payload, PayloadStep, Received, Transfer,
 };
-use crate::rulebook::{Era, Relay, SyncFallback};
+use crate::rulebook::{Era, FullLoad, Relay, SyncFallback};
 use crate::server::{SavedPosition, Server};
 
 /// Snapshots shorter than this are read unnoticed (`loading-process-events-interval-bytes` of Redis 7.0).
@@ -138,7 +138,9 @@ impl Server {
         self.keyspace = loaded.keyspace;
         self.own_deadlines.clear();
         self.data_replaced(now_ms);
-        self.disconnect_replicas(now_ms);
+        if self.rules.full_load == FullLoad::CutsReplicas {
+            self.disconnect_replicas(now_ms);
+        }
         let saved = loaded.fields.and_then(SavedPosition::of);
         let database = saved.map_or(0, |saved| saved.database);
         let connected = self.connected_after_load(id, loading.label, database, now_ms);
@@ -188,7 +190,7 @@ impl Server {
     /// Name and offset of what was loaded become ours; in the run-ID era they concern the link only.
     pub(crate) fn adopt_label(&mut self, label: Label) {
         if self.rules.relay == Relay::Verbatim {
-            self.history.adopt(label.id, label.offset);
+            self.history.adopt(label.id, label.offset, &self.rules);
             self.history.create_backlog();
         }
     }

@@ -8,7 +8,9 @@ use psync_conformance::run::run;
 use psync_conformance::verdict::{Check, Failure, Verdict};
 use psync_model::casting::Casting;
 use psync_model::fault::{FAULTS, Fault};
+use psync_model::rulebook::Era;
 use psync_model::world::NodeId;
+use psync_server::faults as server;
 
 use crate::support::{JOBS, embedded, program, suite};
 
@@ -116,6 +118,26 @@ fn every_fault_fails_at_a_check_that_names_the_broken_rule() {
         unfit.is_empty(),
         "not found, or at an unfitting check: {unfit:?}"
     );
+}
+
+#[test]
+fn model_and_server_can_be_wrong_in_the_same_ways() {
+    let names = |faults: &mut dyn Iterator<Item = &'static str>| {
+        let mut names: Vec<_> = faults.collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(
+        names(&mut FAULTS.iter().map(|fault| fault.name)),
+        names(&mut server::FAULTS.iter().map(|fault| fault.name)),
+    );
+    for era in Era::ALL {
+        let theirs = era.name().parse().expect("the server has every era");
+        for fault in FAULTS.iter().filter(|fault| fault.in_era(era).is_some()) {
+            let had = server::rulebook_with(theirs, fault.name);
+            assert!(had.is_ok(), "{} in {era}: {had:?}", fault.name);
+        }
+    }
 }
 
 #[test]

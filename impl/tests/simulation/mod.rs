@@ -49,6 +49,10 @@ pub(crate) struct World {
     pub(crate) hold_snapshots: bool,
     /// Connections whose other end reads nothing.
     pub(crate) unread: BTreeSet<(usize, ClientId)>,
+    /// What somebody between the nodes answers to the next `PSYNC` in place of the primary, which never sees it.
+    pub(crate) refuse_question: Option<&'static str>,
+    /// Nodes that reach nobody.
+    lost: BTreeSet<usize>,
 }
 
 impl World {
@@ -59,6 +63,8 @@ impl World {
             now_ms: 1_000_000,
             hold_snapshots: false,
             unread: BTreeSet::new(),
+            refuse_question: None,
+            lost: BTreeSet::new(),
         }
     }
 
@@ -247,6 +253,17 @@ impl World {
         self.settle();
     }
 
+    /// Cuts the link of a replica, which reaches nobody until it is found again.
+    pub(crate) fn lose(&mut self, replica: usize) {
+        self.lost.insert(replica);
+        self.cut(replica);
+    }
+
+    /// From now on a lost node reaches others again.
+    pub(crate) fn find(&mut self, replica: usize) {
+        self.lost.remove(&replica);
+    }
+
     /// Whether a node is writing a snapshot.
     pub(crate) fn writes_snapshot(&self, node: usize) -> bool {
         self.nodes[node].job.is_some()
@@ -366,6 +383,12 @@ impl World {
                 }
             }
             Action::Connect { link, port, .. } => self.connect_link(index, link, port),
+            Action::SendLink { link, bytes } if self.refuses(&bytes) => {
+                let refusal = self.refuse_question.take().unwrap_or_default();
+                let bytes = Bytes::from_static(refusal.as_bytes());
+                let event = Event::LinkReceived { link, bytes };
+                self.nodes[index].server.handle(event, self.now_ms);
+            }
             Action::SendLink { link, bytes } => {
                 let end = self
                     .wires
@@ -434,7 +457,17 @@ impl World {
         }
     }
 
+    fn refuses(&self, bytes: &[u8]) -> bool {
+        let asks = bytes.windows(5).any(|word| word == b"PSYNC");
+        asks && self.refuse_question.is_some()
+    }
+
     fn connect_link(&mut self, index: usize, link: LinkId, port: u16) {
+        if self.lost.contains(&index) {
+            return self.nodes[index]
+                .server
+                .handle(Event::LinkDown { link }, self.now_ms);
+        }
         self.nodes[index].link = Some((link, port));
         self.nodes[index].link_output.clear();
         if let Some(target) = self.nodes.iter().position(|node| node.port == port) {

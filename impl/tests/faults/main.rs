@@ -1,10 +1,13 @@
-//! Every fault can be seen from outside: one long conversation goes differently than with the right server.
+//! Every fault can be seen from outside: one long conversation goes differently than with the right server. The module
+//! `single` has a situation of its own for each fault that needs several nodes, and for what ships.
 
 #![cfg(feature = "faults")]
 
 // A test file uses only a part of the simulation.
 #[allow(dead_code)]
+#[path = "../simulation/mod.rs"]
 mod simulation;
+mod single;
 
 use psync_server::faults::{FAULTS, rulebook_with};
 use psync_server::keyspace::{Entry, Keyspace};
@@ -216,7 +219,16 @@ fn transcript(rules: Rulebook) -> String {
         .iter()
         .enumerate()
         .filter(|(index, _)| rules.era != Era::Sync || *index < 2);
-    known.map(|(_, part)| part(rules)).collect()
+    let mut heard: String = known.map(|(_, part)| part(rules)).collect();
+    for (_, situation, ..) in single::SITUATIONS {
+        if rules.era.has_replication_ids() {
+            heard.push_str(&situation(rules));
+        }
+    }
+    if rules.era != Era::Sync {
+        heard.push_str(&single::after_a_fallback(rules));
+    }
+    heard
 }
 
 #[test]
@@ -240,41 +252,4 @@ fn every_fault_changes_what_is_heard() {
         unseen.is_empty(),
         "cannot be told from the right server: {unseen:#?}"
     );
-}
-
-/// The questions of a replica that had to fall back to `SYNC` and then lost its link.
-fn after_a_fallback(rules: Rulebook) -> String {
-    let mut world = World::new();
-    let node = world.node_with(rules, &[("replicaof", "127.0.0.1 9999")], None);
-    world.pass(50);
-    world.played_question(node);
-    let payload = write_all(Keyspace::new().snapshot(), None);
-    let framed = [format!("${}\r\n", payload.len()).as_bytes(), &payload].concat();
-    world.played_say(node, format!("+FULLRESYNC {A} 1000\r\n"));
-    world.played_say(node, &framed);
-    world.cut(node);
-    world.pass(1_000);
-    world.played_question(node);
-    assert_eq!(world.played_say(node, "-BUSY later\r\n"), "SYNC\r\n");
-    world.played_say(node, &framed);
-    world.played_say(node, array(&["PING"]));
-    world.pass(1_500);
-    assert_eq!(
-        world.played_heard(node),
-        "",
-        "nobody knows what an acknowledgement would count"
-    );
-    world.cut(node);
-    world.pass(1_000);
-    world.played_question(node)
-}
-
-#[test]
-fn only_as_shipped_a_replica_claims_a_history_that_it_does_not_have() {
-    for era in [Era::Psync, Era::Psync2, Era::Psync2V7] {
-        let mut rules = Rulebook::of(era);
-        assert_eq!(after_a_fallback(rules), "? -1", "{era}");
-        psync_server::faults::ship(&mut rules);
-        assert_eq!(after_a_fallback(rules), format!("{A} 14"), "{era}");
-    }
 }
