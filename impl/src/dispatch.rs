@@ -74,9 +74,11 @@ impl Server {
             }
             return;
         };
-        // A replica's connection carries nothing but the stream; what else it asks gets no answer.
-        if client.replica.is_some() && name != b"REPLCONF" {
-            return;
+        match name.as_slice() {
+            b"REPLCONF" => {}
+            b"SYNC" | b"PSYNC" if client.replica.is_some() => return,
+            _ if client.replica.is_some() => return self.cut_off_asking(id, &name, now_ms),
+            _ => {}
         }
         let Some(request) = self.postpone(id, request) else {
             return;
@@ -100,6 +102,16 @@ impl Server {
         }
     }
 
+    /// A replica counts every byte on its connection as a part of the stream. One that asks for an answer is cut off
+    /// without one (PROTOCOL §3.5).
+    pub(crate) fn cut_off_asking(&mut self, id: ClientId, command: &[u8], now_ms: u64) {
+        let command = String::from_utf8_lossy(command).to_ascii_lowercase();
+        self.log(format!(
+            "Replica generated a reply to command '{command}', disconnecting it"
+        ));
+        self.close(id, now_ms);
+    }
+
     fn execute_alone(&mut self, id: ClientId, request: &Request, now_ms: u64) -> Answer {
         let mut effects = Vec::new();
         let answer = self.execute_checked(id, &request.args, &mut effects, now_ms);
@@ -113,8 +125,10 @@ impl Server {
             self.propagate_for(id, &effects);
         }
         // The answer comes before those of the commands that this one wakes.
-        if let Some(reply) = answer {
-            self.reply(id, &reply);
+        match answer {
+            Some(_) if self.is_replica(id) => self.cut_off_asking(id, &request.args[0], now_ms),
+            Some(reply) => self.reply(id, &reply),
+            None => {}
         }
         self.settle_changes(now_ms);
         None

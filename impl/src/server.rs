@@ -400,11 +400,18 @@ impl Server {
                 Ok(Some(request)) => self.execute_request(id, request, now_ms),
                 Ok(None) => return,
                 Err(error) => {
-                    self.reply(id, &Reply::Error(format!("ERR {error}")));
+                    if !self.is_replica(id) {
+                        self.reply(id, &Reply::Error(format!("ERR {error}")));
+                    }
                     self.close(id, now_ms);
                 }
             }
         }
+    }
+
+    /// Whether a connection asked for the stream.
+    pub(crate) fn is_replica(&self, id: ClientId) -> bool {
+        self.attached.contains(&id)
     }
 
     fn written(&mut self, id: ClientId, total: u64, now_ms: u64) {

@@ -367,6 +367,42 @@ fn an_acknowledged_offset_never_falls_and_info_shows_it() {
 }
 
 #[test]
+fn a_replica_that_makes_us_answer_is_cut_off_without_an_answer() {
+    let silent = [
+        array(&["REPLCONF", "ACK", "0"]),
+        array(&["REPLCONF", "ACK", "1", "FACK", "1"]),
+        array(&["REPLCONF", "GETACK", "*"]),
+        array(&["PSYNC", "?", "-1"]),
+        "SYNC\r\n".to_owned(),
+        "\n".to_owned(),
+    ];
+    let answered = [
+        array(&["PING"]),
+        array(&["REPLCONF", "listening-port", "1"]),
+        array(&["REPLCONF", "ACK"]),
+        array(&["SET", "x", "1"]),
+        array(&["NO", "SUCH"]),
+        array(&["EXEC"]),
+        array(&["QUIT"]),
+        "*x\r\n".to_owned(),
+    ];
+    for era in [Era::Psync, Era::Psync2, Era::Psync2V7] {
+        let mut world = World::new();
+        let node = world.node(era, &[("repl-diskless-sync", "no")]);
+        for (words, cut_off) in silent
+            .iter()
+            .map(|words| (words, false))
+            .chain(answered.iter().map(|words| (words, true)))
+        {
+            let (client, _) = ask(&mut world, node, "?", "-1");
+            assert_eq!(world.say(node, client, words), "", "{words:?}, {era}");
+            assert_eq!(world.is_closed(node, client), cut_off, "{words:?}, {era}");
+        }
+        assert_eq!(world.command(node, "DBSIZE"), ":0\r\n", "{era}");
+    }
+}
+
+#[test]
 fn a_silent_replica_is_cut_off_and_one_by_sync_is_not() {
     let mut world = World::new();
     let node = world.node(
