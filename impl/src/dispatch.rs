@@ -87,19 +87,34 @@ impl Server {
             return;
         };
         client.last_command = commands::lookup(&name).map_or("unknown", |spec| spec.name);
+        let queues = client.session.transaction.is_some();
         self.stats.commands += 1;
+        let brackets = matches!(name.as_slice(), b"MULTI" | b"EXEC" | b"DISCARD" | b"WATCH");
+        if brackets && !self.may_bracket(id, &request, now_ms) {
+            return;
+        }
         let answer = match name.as_slice() {
             b"MULTI" => Some(self.multi(id)),
             b"EXEC" => self.exec(id, now_ms),
             b"DISCARD" => Some(self.discard(id, now_ms)),
-            b"WATCH" if request.args.len() > 1 => Some(self.watch_command(id, &request, now_ms)),
+            b"WATCH" => Some(self.watch_command(id, &request, now_ms)),
             b"RESET" | b"QUIT" => self.execute_alone(id, &request, now_ms),
-            _ if client.session.transaction.is_some() => Some(self.queue(id, request, now_ms)),
+            _ if queues => Some(self.queue(id, request, now_ms)),
             _ => self.execute_alone(id, &request, now_ms),
         };
         if let Some(reply) = answer {
             self.reply(id, &reply);
         }
+    }
+
+    /// Whether a command that begins, ends or guards a transaction may do so; if not, it is answered.
+    fn may_bracket(&mut self, id: ClientId, request: &Request, now_ms: u64) -> bool {
+        let Err(refusal) = self.check(id, &request.args, now_ms) else {
+            return true;
+        };
+        self.count_call(&request.args, |calls| calls.rejected += 1);
+        self.reply(id, &refusal);
+        false
     }
 
     /// A replica counts every byte on its connection as a part of the stream. One that asks for an answer is cut off

@@ -5,24 +5,11 @@
 mod simulation;
 
 use bytes::Bytes;
-use psync_server::event::ClientId;
 use psync_server::rulebook::{Era, Rulebook};
 use simulation::{World, array};
 
 /// Forty characters that name nothing.
 const FOREIGN: &str = "ffffffffffffffffffffffffffffffffffffffff";
-
-/// A replica played by the test: it said what it can do and asked.
-fn ask(world: &mut World, node: usize, id: &str, byte: &str) -> (ClientId, String) {
-    let client = world.connect(node);
-    world.say(
-        node,
-        client,
-        array(&["REPLCONF", "capa", "eof", "capa", "psync2"]),
-    );
-    let answer = world.say(node, client, array(&["PSYNC", id, byte]));
-    (client, answer)
-}
 
 /// The answer's first line, with the name of the history replaced by `R`.
 fn first_line(answer: &str, id: &str) -> String {
@@ -32,7 +19,7 @@ fn first_line(answer: &str, id: &str) -> String {
 /// A primary whose backlog begins with byte 1 and holds 50 bytes: `SELECT 0` and one `SET` of 27 bytes.
 fn primary_with_50_bytes(world: &mut World, era: Era) -> (usize, String) {
     let node = world.node(era, &[("repl-diskless-sync", "no")]);
-    let (_, answer) = ask(world, node, "?", "-1");
+    let (_, answer) = world.ask(node, "?", "-1");
     assert!(answer.starts_with("+FULLRESYNC "), "{answer}");
     world.command(node, "SET x 2");
     let id = answer.split_whitespace().nth(1).expect("a name").to_owned();
@@ -45,7 +32,7 @@ fn the_window_is_that_of_redis_7() {
     let (node, id) = primary_with_50_bytes(&mut world, Era::Psync2V7);
     let mut answers = Vec::new();
     for byte in ["0", "1", "6", "50", "51", "52", "-1", "abc"] {
-        let (_, answer) = ask(&mut world, node, &id, byte);
+        let (_, answer) = world.ask(node, &id, byte);
         let line = first_line(&answer, &id);
         let rest = answer.len() - answer.find("\r\n").unwrap() - 2;
         answers.push(if line.starts_with("+CONTINUE") {
@@ -72,8 +59,7 @@ fn in_the_run_id_era_the_window_begins_at_two_and_the_answer_is_bare() {
     let (node, id) = primary_with_50_bytes(&mut world, Era::Psync);
     assert_eq!(id, world.info(node, "run_id"));
     assert_eq!(world.info(node, "repl_backlog_first_byte_offset"), "2");
-    let lines =
-        ["1", "2", "52", "53"].map(|byte| first_line(&ask(&mut world, node, &id, byte).1, &id));
+    let lines = ["1", "2", "52", "53"].map(|byte| first_line(&world.ask(node, &id, byte).1, &id));
     assert_eq!(
         lines,
         [
@@ -96,11 +82,7 @@ fn names_are_compared_without_case_and_a_replica_without_psync2_gets_a_bare_answ
         array(&["PSYNC", &id.to_ascii_uppercase(), "51"]),
     );
     assert_eq!(answer, "+CONTINUE\r\n");
-    assert!(
-        ask(&mut world, node, FOREIGN, "51")
-            .1
-            .starts_with("+FULLRESYNC")
-    );
+    assert!(world.ask(node, FOREIGN, "51").1.starts_with("+FULLRESYNC"));
 }
 
 #[test]
@@ -109,7 +91,7 @@ fn the_first_full_resynchronization_renames_the_history_and_starts_at_zero() {
     let node = world.node(Era::Psync2V7, &[]);
     world.command(node, "SET before 1");
     let shown = world.info(node, "master_replid");
-    let (client, answer) = ask(&mut world, node, "?", "-1");
+    let (client, answer) = world.ask(node, "?", "-1");
     let line = answer.lines().next().unwrap();
     assert!(
         line.starts_with("+FULLRESYNC ") && line.ends_with(" 0") && !line.contains(&shown),
@@ -134,7 +116,7 @@ fn the_first_full_resynchronization_renames_the_history_and_starts_at_zero() {
 fn a_transaction_is_one_unit_of_the_stream() {
     let mut world = World::new();
     let (node, id) = primary_with_50_bytes(&mut world, Era::Psync2V7);
-    let (client, _) = ask(&mut world, node, &id, "51");
+    let (client, _) = world.ask(node, &id, "51");
     let user = world.connect(node);
     world.say(
         node,
@@ -175,9 +157,9 @@ fn a_second_replica_shares_the_running_snapshot_its_label_and_its_stream() {
     let mut world = World::new();
     world.hold_snapshots = true;
     let node = world.node(Era::Psync2V7, &[("repl-diskless-sync", "no")]);
-    let (one, first) = ask(&mut world, node, "?", "-1");
+    let (one, first) = world.ask(node, "?", "-1");
     world.command(node, "SET x 2");
-    let (two, second) = ask(&mut world, node, "?", "-1");
+    let (two, second) = world.ask(node, "?", "-1");
     assert_eq!(first, second, "the label is that of the cut");
     assert_eq!(world.info(node, "master_repl_offset"), "50");
     world.finish_snapshot(node);
@@ -188,7 +170,7 @@ fn a_second_replica_shares_the_running_snapshot_its_label_and_its_stream() {
 fn a_waiting_replica_gets_a_newline_a_second_and_its_line_at_the_cut() {
     let mut world = World::new();
     let node = world.node(Era::Psync2V7, &[("repl-diskless-sync-delay", "3600")]);
-    let (client, answer) = ask(&mut world, node, "?", "-1");
+    let (client, answer) = world.ask(node, "?", "-1");
     assert_eq!(answer, "");
     world.pass(3_000);
     assert_eq!(world.heard(node, client), "\n\n\n");
@@ -208,7 +190,7 @@ fn a_failed_snapshot_cuts_off_who_waited_for_it() {
     let mut world = World::new();
     world.hold_snapshots = true;
     let node = world.node(Era::Psync2V7, &[("repl-diskless-sync", "no")]);
-    let (client, _) = ask(&mut world, node, "?", "-1");
+    let (client, _) = world.ask(node, "?", "-1");
     world.fail_snapshot(node);
     assert!(world.is_closed(node, client));
 }
@@ -225,7 +207,7 @@ fn an_expired_backlog_makes_its_labels_worthless() {
             era,
             &[("repl-diskless-sync", "no"), ("repl-backlog-ttl", "1")],
         );
-        let (client, answer) = ask(&mut world, node, "?", "-1");
+        let (client, answer) = world.ask(node, "?", "-1");
         let id = answer.split_whitespace().nth(1).expect("a name").to_owned();
         world.command(node, "SET x 2");
         let end = world
@@ -239,7 +221,7 @@ fn an_expired_backlog_makes_its_labels_worthless() {
         assert_eq!(world.info(node, "repl_backlog_active"), "1");
         world.pass(200);
         assert_eq!(world.info(node, "repl_backlog_active"), "0", "{era}");
-        let (_, answer) = ask(&mut world, node, &id, &end.to_string());
+        let (_, answer) = world.ask(node, &id, &end.to_string());
         assert!(answer.starts_with("+FULLRESYNC"), "{era}: {answer}");
         assert_eq!(answer.contains(&id), same_name, "{era}");
     }
@@ -259,7 +241,7 @@ fn exactly_the_last_k_commands_can_be_continued_from() {
                 era,
                 &[("repl-diskless-sync", "no"), ("repl-backlog-size", &size)],
             );
-            let (_, answer) = ask(&mut world, node, "?", "-1");
+            let (_, answer) = world.ask(node, "?", "-1");
             let id = answer.split_whitespace().nth(1).unwrap().to_owned();
             let user = world.connect(node);
             let mut ends = Vec::new();
@@ -274,7 +256,8 @@ fn exactly_the_last_k_commands_can_be_continued_from() {
             }
             let from_command = |index: usize| (ends[index] - TOKEN as i64 + 1).to_string();
             let kept = |world: &mut World, index| {
-                ask(world, node, &id, &from_command(index))
+                world
+                    .ask(node, &id, &from_command(index))
                     .1
                     .starts_with("+CONTINUE")
             };
@@ -292,7 +275,7 @@ fn a_restarted_primary_of_version_7_continues_exactly_the_saved_offset() {
         world.command(node, "SAVE");
         let file = world.nodes[node].file.clone();
         let again = world.node_with(Rulebook::of(era), &[("repl-diskless-sync", "no")], file);
-        let lines = ["50", "51", "52"].map(|byte| ask(&mut world, again, &id, byte).1);
+        let lines = ["50", "51", "52"].map(|byte| world.ask(again, &id, byte).1);
         let answers = lines.map(|line| line.starts_with("+CONTINUE"));
         assert_eq!(answers, [false, continues, false], "{era}");
         if continues {
@@ -307,7 +290,7 @@ fn a_restarted_primary_of_version_7_continues_exactly_the_saved_offset() {
 fn wait_asks_for_acknowledgements_and_counts_them() {
     let mut world = World::new();
     let (node, id) = primary_with_50_bytes(&mut world, Era::Psync2V7);
-    let (client, _) = ask(&mut world, node, &id, "51");
+    let (client, _) = world.ask(node, &id, "51");
     let user = world.connect(node);
     world.say(node, user, "SET y 1\r\n");
     world.heard(node, client);
@@ -356,7 +339,7 @@ fn an_acknowledged_offset_never_falls_and_info_shows_it() {
     let mut world = World::new();
     let (node, id) = primary_with_50_bytes(&mut world, Era::Psync2V7);
     world.command(node, "CLIENT KILL TYPE replica");
-    let (client, _) = ask(&mut world, node, &id, "51");
+    let (client, _) = world.ask(node, &id, "51");
     for offset in ["50", "20"] {
         assert_eq!(
             world.say(node, client, array(&["REPLCONF", "ACK", offset])),
@@ -394,7 +377,7 @@ fn a_replica_that_makes_us_answer_is_cut_off_without_an_answer() {
             .map(|words| (words, false))
             .chain(answered.iter().map(|words| (words, true)))
         {
-            let (client, _) = ask(&mut world, node, "?", "-1");
+            let (client, _) = world.ask(node, "?", "-1");
             assert_eq!(world.say(node, client, words), "", "{words:?}, {era}");
             assert_eq!(world.is_closed(node, client), cut_off, "{words:?}, {era}");
         }
@@ -409,7 +392,7 @@ fn a_silent_replica_is_cut_off_and_one_by_sync_is_not() {
         Era::Psync2V7,
         &[("repl-diskless-sync", "no"), ("repl-timeout", "2")],
     );
-    let (silent, _) = ask(&mut world, node, "?", "-1");
+    let (silent, _) = world.ask(node, "?", "-1");
     let unlabelled = world.connect(node);
     world.say(node, unlabelled, "SYNC\r\n");
     world.pass(4_000);

@@ -212,6 +212,15 @@ impl World {
         reply
     }
 
+    /// The test plays a replica: it says what it can do, asks, and gives its connection and the answer.
+    pub(crate) fn ask(&mut self, node: usize, id: &str, byte: &str) -> (ClientId, String) {
+        let client = self.connect(node);
+        let able = array(&["REPLCONF", "capa", "eof", "capa", "psync2"]);
+        self.say(node, client, able);
+        let answer = self.say(node, client, array(&["PSYNC", id, byte]));
+        (client, answer)
+    }
+
     /// A field of `INFO`.
     pub(crate) fn info(&mut self, node: usize, field: &str) -> String {
         let text = self.command(node, "INFO");
