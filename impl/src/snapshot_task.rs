@@ -189,10 +189,15 @@ impl Temporary {
         }
     }
 
+    /// Gives the file its name, for good: the folder is written too, so that the name outlives a power failure.
     fn rename_to(mut self, path: &Path) -> io::Result<()> {
         fs::rename(&self.path, path)?;
         self.renamed = true;
-        Ok(())
+        let named = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = named.unwrap_or_else(|| Path::new("."));
+        fs::File::open(folder)?.sync_all()
     }
 }
 

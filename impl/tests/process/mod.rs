@@ -158,6 +158,11 @@ impl Connection {
         text(&reply.unwrap_or_else(|error| panic!("{words:?}: {error}")))
     }
 
+    /// The same, where the server may be gone.
+    pub(crate) fn try_query(&mut self, words: &[&str]) -> redis::RedisResult<String> {
+        Ok(text(&ask(&mut self.0, words)?))
+    }
+
     /// One command that answers with several texts.
     pub(crate) fn list(&mut self, words: &[&str]) -> Vec<String> {
         let reply = ask(&mut self.0, words);
