@@ -7,14 +7,17 @@
 //! # How it works
 //!
 //! *One task owns the core.* It takes events in batches, thinks, and carries out what was decided; connections and the
-//! link to a primary are tasks of the same thread that only move bytes, so that what arrives first is executed first.
-//! Snapshots are written and read on threads of their own. Nothing in the core waits: a command whose answer comes later
-//! leaves its connection blocked.
+//! link to a primary are tasks of the same thread that only move bytes, so that what arrives first is executed first: with
+//! several threads two clients that speak one after the other could be answered the other way round. Snapshots are
+//! written and read on threads of their own. Nothing in the core waits: a command whose answer comes later leaves its
+//! connection blocked.
 //!
 //! *A snapshot never stops writes.* There is no fork. A snapshot is a copy of the sixteen roots of the [`keyspace`],
-//! whose trees are persistent: a write beside it copies the nodes on the path to what it changes, some kilobytes, once,
-//! and nothing after that. Old versions live as long as the snapshot does. The cut, the label and the place in the stream
-//! from which the replica goes on are one step of the core.
+//! whose trees are persistent: a write beside it copies the nodes on the path to what it changes, once, and nothing after
+//! that. Old versions live as long as the snapshot does. The cut, the label and the place in the stream from which the
+//! replica goes on are one step of the core, which takes as long for a million keys as for none. With a million keys of
+//! 100 bytes (250 MB), 100,000 writes to random keys beside a snapshot took 81 MB, 0.8 kB each, and as long as without
+//! one; the same writes again took nothing. Writing the file takes time on a thread of its own.
 //!
 //! *The stream is written once.* [`shared_stream`] holds the bytes, the [`backlog`] is a window over them, and a replica
 //! is a position in them. A connection is handed at most a mebibyte ahead, as references; ten replicas that do not read
@@ -29,11 +32,11 @@
 //!
 //! It listens on the loopback unless told otherwise, and saves nothing unless told to. `DEBUG` answers this machine only.
 //! The fallback to `SYNC` forgets the name of the old history, and a run ID goes on numbering when the role changes (FLAWS
-//! B-01, F-16; `--as-shipped` brings both back). A replica that asks for an answer is cut off in every era, as by Redis 7.0;
-//! older ones wrote the answer into the stream. A snapshot
-//! that cannot be read leaves the old data in place; that it is read, users learn from two mebibytes on (`-LOADING`), as
-//! from Redis. `COMMAND DOCS` is left to the tools, which bring those texts themselves. Cluster, modules, scripts,
-//! streams, ACLs and the append-only file do not exist; a snapshot that holds what we do not have is refused as a whole.
+//! B-01, F-16; `--as-shipped` brings both back). A replica that asks for an answer is cut off in every era, as by Redis
+//! 7.0; older ones wrote the answer into the stream. A snapshot that cannot be read leaves the old data in place; that it
+//! is read, users learn from two mebibytes on (`-LOADING`), as from Redis. `COMMAND DOCS` is left to the tools, which
+//! bring those texts themselves. Cluster, modules, scripts, streams, ACLs and the append-only file do not exist; a
+//! snapshot that holds what we do not have is refused as a whole.
 
 mod access;
 mod admin;
