@@ -135,10 +135,16 @@ impl Server {
                 "WRONGPASS invalid username-password pair or user is disabled.".into(),
             );
         }
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.authenticated = true;
-        }
+        self.set_authenticated(id, true);
         Reply::OK
+    }
+
+    fn set_authenticated(&mut self, id: ClientId, authenticated: bool) {
+        let limits = self.limits_of(authenticated);
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.authenticated = authenticated;
+            client.decoder.set_limits(limits);
+        }
     }
 
     /// `HELLO [2|3 [AUTH name password] [SETNAME name]]`: introduces both sides and settles how the client is answered.
@@ -217,9 +223,9 @@ impl Server {
             client.session = Session::default();
             client.announced = Announced::default();
             client.name = Bytes::new();
-            client.authenticated = open;
             client.protocol = Protocol::default();
         }
+        self.set_authenticated(id, open);
         Reply::Simple("RESET")
     }
 }

@@ -334,13 +334,10 @@ impl Server {
     fn connected(&mut self, client: Client) {
         let id = client.id;
         self.stats.connections += 1;
-        let limits = Limits {
-            bulk_bytes: self.config.bulk_bytes as usize,
-            ..Limits::default()
-        };
+        let authenticated = self.config.requirepass.is_empty();
         let client = Client {
-            authenticated: self.config.requirepass.is_empty(),
-            decoder: RequestDecoder::new(limits),
+            authenticated,
+            decoder: RequestDecoder::new(self.limits_of(authenticated)),
             ..client
         };
         self.clients.insert(id, client);
@@ -349,6 +346,17 @@ impl Server {
             self.reply(id, &Reply::Error(refusal.to_owned()));
             self.act(Action::Close { client: id });
             self.clients.remove(&id);
+        }
+    }
+
+    /// How much a user may send at once, with and without the password.
+    pub(crate) fn limits_of(&self, authenticated: bool) -> Limits {
+        if !authenticated {
+            return Limits::before_password();
+        }
+        Limits {
+            bulk_bytes: self.config.bulk_bytes as usize,
+            ..Limits::default()
         }
     }
 

@@ -71,6 +71,42 @@ fn a_wrong_password_opens_nothing_by_any_way_in() {
     }
 }
 
+#[test]
+fn before_the_password_little_may_be_sent() {
+    let bulk = |bytes: usize| array(&["AUTH", &"x".repeat(bytes)]);
+    let words = |count: usize| array(&vec!["x"; count]);
+    let cases: [(String, bool, &str); 4] = [
+        (bulk(16_384), true, "-WRONGPASS"),
+        (
+            bulk(16_385),
+            false,
+            "-ERR Protocol error: unauthenticated bulk length",
+        ),
+        (words(10), true, "-ERR unknown command"),
+        (
+            words(11),
+            false,
+            "-ERR Protocol error: unauthenticated multibulk length",
+        ),
+    ];
+    for (sent, stays, beginning) in cases {
+        let mut world = guarded();
+        let client = world.connect(0);
+        let answer = world.say(0, client, &sent);
+        assert!(answer.starts_with(beginning), "{beginning}, not {answer}");
+        assert_eq!(!world.is_closed(0, client), stays, "{beginning}");
+        if stays {
+            world.say(0, client, "AUTH secret\r\n");
+            let long = array(&["ECHO", &"x".repeat(16_385)]);
+            assert!(world.say(0, client, long).starts_with("$16385"));
+            // Until it is a stranger again.
+            world.say(0, client, "RESET\r\n");
+            world.say(0, client, words(11));
+            assert!(world.is_closed(0, client));
+        }
+    }
+}
+
 /// What is sent, whether the connection may stay, and the beginning of the answer.
 type Case = (&'static str, String, bool, &'static str);
 

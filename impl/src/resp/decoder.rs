@@ -15,6 +15,8 @@ pub struct Limits {
     pub multibulk_count: usize,
     /// Longest argument in bytes (`proto-max-bulk-len`). A primary may send any length.
     pub bulk_bytes: usize,
+    /// Whether these are the limits of somebody who has yet to give the password; errors say so.
+    pub before_password: bool,
 }
 
 impl Default for Limits {
@@ -25,6 +27,19 @@ impl Default for Limits {
             inline_bytes: 64 * 1024,
             multibulk_count: 1024 * 1024,
             bulk_bytes: 512 * 1024 * 1024,
+            before_password: false,
+        }
+    }
+}
+
+impl Limits {
+    /// What a stranger may make us keep: ten arguments of 16 KiB, enough for `HELLO` and `AUTH` (Redis 7.0).
+    pub fn before_password() -> Self {
+        Self {
+            multibulk_count: 10,
+            bulk_bytes: 16 * 1024,
+            before_password: true,
+            ..Self::default()
         }
     }
 }
@@ -58,6 +73,12 @@ pub enum ProtocolError {
     /// A length that is no number, or negative, or too large.
     #[error("Protocol error: invalid bulk length")]
     BulkLength,
+    /// Too many arguments before the password.
+    #[error("Protocol error: unauthenticated multibulk length")]
+    UnauthenticatedMultibulk,
+    /// Too long an argument before the password.
+    #[error("Protocol error: unauthenticated bulk length")]
+    UnauthenticatedBulk,
     /// An argument that is not announced as a bulk string.
     #[error("Protocol error: expected '$', got '{}'", char::from(*got))]
     ExpectedBulk {
@@ -103,7 +124,7 @@ impl RequestDecoder {
         }
     }
 
-    /// Changes the limits, for what is not yet decoded (`CONFIG SET proto-max-bulk-len`).
+    /// Changes the limits, for what is not yet decoded.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -174,7 +195,11 @@ impl RequestDecoder {
             }));
         }
         if remaining > self.limits.multibulk_count {
-            return Err(ProtocolError::MultibulkLength);
+            return Err(if self.limits.before_password {
+                ProtocolError::UnauthenticatedMultibulk
+            } else {
+                ProtocolError::MultibulkLength
+            });
         }
         self.state = State::Multibulk {
             remaining,
@@ -224,9 +249,14 @@ impl RequestDecoder {
         }
         let announced =
             parse_integer(&line[1..line.len() - 2]).and_then(|length| usize::try_from(length).ok());
-        let announced = announced
-            .filter(|length| *length <= self.limits.bulk_bytes)
-            .ok_or(ProtocolError::BulkLength)?;
+        let announced = announced.ok_or(ProtocolError::BulkLength)?;
+        if announced > self.limits.bulk_bytes {
+            return Err(if self.limits.before_password {
+                ProtocolError::UnauthenticatedBulk
+            } else {
+                ProtocolError::BulkLength
+            });
+        }
         if let State::Multibulk {
             length, wire_bytes, ..
         } = &mut self.state

@@ -9,6 +9,7 @@ fn small() -> Limits {
         inline_bytes: 32,
         multibulk_count: 8,
         bulk_bytes: 64,
+        before_password: false,
     }
 }
 
