@@ -105,9 +105,7 @@ pub fn play_with(
             at: side.stage().at,
             reason,
         },
-        Err(Trouble::Harness(error)) => {
-            return Err(error.context(format!("case {}", case.header.id)));
-        }
+        Err(Trouble::Harness(error)) => return Err(error),
         Err(Trouble::Wrong { mismatch, others }) => {
             if let Side::Primary(side) = &mut side {
                 side.remember_transcripts();

@@ -177,7 +177,7 @@ pub fn run(
     jobs: usize,
     stop: &AtomicBool,
     watch: impl FnMut(&Outcome),
-) -> anyhow::Result<Report> {
+) -> Report {
     run_until(suite, profile, jobs, stop, None, watch)
 }
 
@@ -189,7 +189,7 @@ pub fn run_until(
     stop: &AtomicBool,
     until: Option<Instant>,
     mut watch: impl FnMut(&Outcome),
-) -> anyhow::Result<Report> {
+) -> Report {
     let started = Instant::now();
     let next = AtomicUsize::new(0);
     let (send, receive) = mpsc::channel();
@@ -209,7 +209,7 @@ pub fn run_until(
                     let Some(case) = suite.cases.get(place) else {
                         break;
                     };
-                    if send.send((place, play(case, profile))).is_err() {
+                    if send.send((place, play_or_note(case, profile))).is_err() {
                         break;
                     }
                 }
@@ -217,27 +217,30 @@ pub fn run_until(
         }
         drop(sender);
         for (place, outcome) in receive {
-            if stop.load(Ordering::Relaxed) {
-                continue;
-            }
-            match outcome {
-                Ok(outcome) => {
-                    watch(&outcome);
-                    outcomes.insert(place, outcome);
-                }
-                Err(error) => {
-                    stop.store(true, Ordering::Relaxed);
-                    return Err(error);
-                }
+            if !stop.load(Ordering::Relaxed) {
+                watch(&outcome);
+                outcomes.insert(place, outcome);
             }
         }
-        Ok(())
-    })?;
-    Ok(Report {
+    });
+    Report {
         era: suite.era,
         casting: suite.casting,
         outcomes: outcomes.into_values().collect(),
         targets: suite.targets.clone(),
+        elapsed_ms: started.elapsed().as_millis() as u64,
+    }
+}
+
+/// Plays a case. If the harness fails at it, that is what becomes of this case: the others are played all the same.
+fn play_or_note(case: &Case, profile: &Profile) -> Outcome {
+    let started = Instant::now();
+    play(case, profile).unwrap_or_else(|error| Outcome {
+        case: case.header.id.clone(),
+        verdict: Verdict::NotJudged {
+            reason: format!("{error:#}"),
+        },
+        met: BTreeSet::new(),
         elapsed_ms: started.elapsed().as_millis() as u64,
     })
 }

@@ -318,6 +318,11 @@ pub enum Verdict {
         /// What is missing.
         missing: ControlName,
     },
+    /// The harness itself failed: nothing is known about the subject.
+    NotJudged {
+        /// How it failed.
+        reason: String,
+    },
 }
 
 /// The verdict on a case, with what it covered.

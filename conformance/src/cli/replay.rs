@@ -16,7 +16,7 @@ use psync_model::casting::Casting;
 use psync_model::rulebook::Era;
 
 use super::subject::{self, SubjectArgs};
-use super::{DOES_NOT_CONFORM, interrupt};
+use super::{DOES_NOT_CONFORM, MISUSE, interrupt};
 
 /// Which case, and on whom.
 #[derive(Debug, clap::Args)]
@@ -57,6 +57,10 @@ fn conclude(args: &Args, case: &Case, outcome: &psync_conformance::verdict::Outc
         Verdict::Pass => println!("pass, in {} ms", outcome.elapsed_ms),
         Verdict::Skipped { missing } => {
             println!("skipped: the subject does not offer {missing:?}");
+        }
+        Verdict::NotJudged { reason } => {
+            println!("not judged, because the judge failed: {reason}");
+            return MISUSE.into();
         }
         Verdict::Inconclusive { at, reason } => {
             println!("inconclusive at step {}: {reason}", at + 1);

@@ -32,6 +32,9 @@ const REPORTS: &str = "target/psync";
 const SHORTEN: Duration = Duration::from_mins(1);
 const SHORTEN_ONE: Duration = Duration::from_secs(20);
 
+/// How many of the cases that were not judged are told at the end.
+const MOST_NOT_JUDGED: usize = 5;
+
 /// What to play, on whom.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -92,7 +95,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     interrupt::take_signals()?;
     subject::sanity(&profile)?;
     let suites = derive(args, &profile)?;
-    let record = play_all(args, &mut profile, &suites)?;
+    let record = play_all(args, &mut profile, &suites);
     conclude(args, &profile, &record)
 }
 
@@ -143,7 +146,7 @@ fn announce_cases(profile: &Profile, suites: &[Suite]) {
     }
 }
 
-fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> anyhow::Result<Record> {
+fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> Record {
     let started = Instant::now();
     let mut record = Record::begin(&profile.name);
     let mut left: usize = suites.iter().map(|suite| suite.cases.len()).sum();
@@ -152,43 +155,42 @@ fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> anyhow::Res
             break;
         }
         profile.era = played_era(suite.era);
-        subject::sanity(profile)?;
         let until = args.budget.share(started, suite.cases.len(), left);
         left -= suite.cases.len();
-        let report = play(args, profile, suite, until)?;
-        record.add(suite, &report, profile);
-        subject::sanity(profile)?;
+        record.add(suite, &play(args, profile, suite, until), profile);
+        if let Err(error) = subject::sanity(profile) {
+            record.run.harness_failure = Some(format!("{error:#}"));
+            break;
+        }
     }
-    let played = record.cases().count();
-    let planned: usize = suites.iter().map(|suite| suite.cases.len()).sum();
-    record.run.cut_short = (played < planned).then(|| {
-        let why = if interrupt::came() {
-            "the run was interrupted"
-        } else if interrupt::STOP.load(Ordering::Relaxed) {
-            "a case did not pass"
-        } else {
-            "the budget was used up"
-        };
-        format!(
-            "{} of {planned} cases were not played: {why}",
-            planned - played
-        )
-    });
+    record.run.cut_short = cut_short(&record, suites);
     if record.run.cut_short.is_none() && !args.choice.is_partial() {
         record.note_stale_deviations(profile);
     }
     if !args.no_shorten {
-        shorten_failures(profile, &mut record)?;
+        shorten_failures(profile, &mut record);
     }
-    Ok(record)
+    record
 }
 
-fn play(
-    args: &Args,
-    profile: &Profile,
-    suite: &Suite,
-    until: Option<Instant>,
-) -> anyhow::Result<Report> {
+/// Why not everything was played, if it was not.
+fn cut_short(record: &Record, suites: &[Suite]) -> Option<String> {
+    let played = record.cases().count();
+    let planned: usize = suites.iter().map(|suite| suite.cases.len()).sum();
+    let why = if interrupt::came() {
+        "the run was interrupted"
+    } else if record.run.harness_failure.is_some() {
+        "the subject no longer works"
+    } else if interrupt::STOP.load(Ordering::Relaxed) {
+        "a case did not pass"
+    } else {
+        "the budget was used up"
+    };
+    let left = planned - played;
+    (left > 0).then(|| format!("{left} of {planned} cases were not played: {why}"))
+}
+
+fn play(args: &Args, profile: &Profile, suite: &Suite, until: Option<Instant>) -> Report {
     let what = format!("{} {}", suite.era, suite.casting.name());
     let mut meter = Meter::new(what, suite.cases.len());
     let jobs = usize::from(args.jobs);
@@ -212,32 +214,36 @@ fn trouble(outcome: &Outcome) -> Option<String> {
         Verdict::Inconclusive { reason, .. } => {
             Some(format!("inconclusive {}: {reason}", outcome.case))
         }
+        Verdict::NotJudged { reason } => Some(format!("not judged {}: {reason}", outcome.case)),
     }
 }
 
 /// Of the cases that fail alike, looks for a shorter form of the shortest.
-fn shorten_failures(profile: &mut Profile, record: &mut Record) -> anyhow::Result<()> {
+fn shorten_failures(profile: &mut Profile, record: &mut Record) {
     let until = Instant::now() + SHORTEN;
     for suite in &mut record.suites {
         profile.era = played_era(suite.era);
         for places in alike(suite) {
             let budget = SHORTEN_ONE.min(until.saturating_duration_since(Instant::now()));
             if budget.is_zero() || interrupt::came() {
-                return Ok(());
+                return;
             }
             let case = &mut suite.cases[places[0]];
             let (Some(plan), Some(failure)) = (case.plan(), case.failure()) else {
                 continue;
             };
-            if let Some(shorter) = shorten(&plan, failure, profile, budget)? {
-                case.shortened_from = Some(plan.steps.len());
-                case.case.clone_from(&shorter.case.header.id);
-                case.plan = plan_lines(&shorter.case);
-                case.verdict = Verdict::Fail(shorter.failure);
+            match shorten(&plan, failure, profile, budget) {
+                Ok(None) => {}
+                Ok(Some(shorter)) => {
+                    case.shortened_from = Some(plan.steps.len());
+                    case.case.clone_from(&shorter.case.header.id);
+                    case.plan = plan_lines(&shorter.case);
+                    case.verdict = Verdict::Fail(shorter.failure);
+                }
+                Err(error) => eprintln!("{} could not be shortened: {error:#}", case.case),
             }
         }
     }
-    Ok(())
 }
 
 /// The failing cases of a suite by what was looked at where, the shortest of each first.
@@ -286,6 +292,13 @@ fn conclude(args: &Args, profile: &Profile, record: &Record) -> anyhow::Result<E
         };
         return Ok(status.into());
     }
+    if let Some(reason) = &record.run.harness_failure {
+        println!("the run ended early: {reason}");
+    }
+    if record.harness_failed() {
+        println!("the judge itself failed: what is known of {name} is above");
+        return Ok(MISUSE.into());
+    }
     if record.conforms() {
         println!("{name} conforms, as far as these cases go");
         return Ok(ExitCode::SUCCESS);
@@ -325,7 +338,24 @@ fn print_troubles(args: &Args, suite: &SuiteRecord, folder: &Path) -> anyhow::Re
             println!("\n{}: inconclusive at step {}: {reason}", case.case, at + 1);
         }
     }
+    print_not_judged(suite);
     Ok(())
+}
+
+/// Where the harness itself failed, for the first few cases.
+fn print_not_judged(suite: &SuiteRecord) {
+    let reasons = suite.cases.iter().filter_map(|case| match &case.verdict {
+        Verdict::NotJudged { reason } => Some((&case.case, reason)),
+        _ => None,
+    });
+    let reasons: Vec<_> = reasons.collect();
+    for (case, reason) in reasons.iter().take(MOST_NOT_JUDGED) {
+        println!("\n{case}: not judged, because the judge failed: {reason}");
+    }
+    let more = reasons.len().saturating_sub(MOST_NOT_JUDGED);
+    if more > 0 {
+        println!("  and {more} more cases were not judged; the reports name them");
+    }
 }
 
 fn print_failure(args: &Args, case: &CaseRecord, folder: &Path) -> anyhow::Result<()> {

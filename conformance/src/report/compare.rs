@@ -19,6 +19,8 @@ pub enum Outcome {
     Inconclusive,
     /// A control is missing.
     Skipped,
+    /// The harness itself failed.
+    NotJudged,
     /// It was not played.
     NotPlayed,
 }
@@ -57,6 +59,7 @@ impl Outcome {
             (Verdict::Fail(_), None) => Self::Fails,
             (Verdict::Inconclusive { .. }, _) => Self::Inconclusive,
             (Verdict::Skipped { .. }, _) => Self::Skipped,
+            (Verdict::NotJudged { .. }, _) => Self::NotJudged,
         }
     }
 
@@ -67,6 +70,7 @@ impl Outcome {
             Self::Fails => "fails",
             Self::Inconclusive => "is inconclusive",
             Self::Skipped => "is skipped",
+            Self::NotJudged => "is not judged",
             Self::NotPlayed => "is not played",
         }
     }
@@ -75,7 +79,10 @@ impl Outcome {
 impl Change {
     /// Whether a case fails, or is left open, that did not before.
     pub fn is_worse(&self) -> bool {
-        matches!(self.after, Outcome::Fails | Outcome::Inconclusive)
+        matches!(
+            self.after,
+            Outcome::Fails | Outcome::Inconclusive | Outcome::NotJudged
+        )
     }
 }
 

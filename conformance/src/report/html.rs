@@ -83,7 +83,8 @@ fn summary(suites: &[SuiteRecord]) -> Markup {
         table {
             thead { tr {
                 th { "era" } th { "subject as" } th { "cases" } th { "passed" } th { "failed" } th { "deviating" }
-                th { "inconclusive" } th { "skipped" } th { "targets met" } th { "seconds" }
+                th { "inconclusive" } th { "skipped" } th { "not judged" }
+                th { "targets met" } th { "seconds" }
             } }
             tbody { @for suite in suites {
                 @let tally = suite.tally();
@@ -91,6 +92,7 @@ fn summary(suites: &[SuiteRecord]) -> Markup {
                     td { (suite.era) } td { (suite.casting) } td.n { (suite.planned) } td.n { (tally.passed) }
                     td.n.bad[tally.failed > 0] { (tally.failed) } td.n { (tally.deviating) }
                     td.n.bad[tally.inconclusive > 0] { (tally.inconclusive) } td.n { (tally.skipped) }
+                    td.n.bad[tally.not_judged > 0] { (tally.not_judged) }
                     td.n { (suite.targets_met) " / " (suite.targets) }
                     td.n { (format!("{:.1}", suite.elapsed_ms as f64 / 1_000.0)) }
                 }
@@ -170,7 +172,10 @@ fn anchor(number: usize, check: Check) -> String {
 fn findings(number: usize, record: &Record) -> Markup {
     let found = failures(record);
     let open = record.cases().filter_map(|(_, case)| match &case.verdict {
-        Verdict::Inconclusive { at, reason } => Some((case, at, reason)),
+        Verdict::Inconclusive { at, reason } => {
+            Some((case, format!("Inconclusive at step {}: {reason}", at + 1)))
+        }
+        Verdict::NotJudged { reason } => Some((case, format!("The judge failed: {reason}"))),
         _ => None,
     });
     let open: Vec<_> = open.collect();
@@ -186,8 +191,8 @@ fn findings(number: usize, record: &Record) -> Markup {
                 }
             }
         }
-        @for (case, at, reason) in open {
-            p.note { "Inconclusive at step " (at + 1) " of " code { (case.case) } ": " (reason) }
+        @for (case, reason) in open {
+            p.note { code { (case.case) } ". " (reason) }
         }
     }
 }

@@ -55,6 +55,9 @@ fn status(case: &CaseRecord) -> TestCaseStatus {
             let message = format!("inconclusive at step {}: {reason}", at + 1);
             not(NonSuccessKind::Error, message)
         }
+        (Verdict::NotJudged { reason }, _) => {
+            not(NonSuccessKind::Error, format!("the judge failed: {reason}"))
+        }
         (Verdict::Skipped { missing }, _) => {
             skipped(format!("the subject does not offer {missing:?}"))
         }

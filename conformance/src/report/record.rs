@@ -24,7 +24,7 @@ use crate::verdict::{Failure, Verdict};
 pub const FORMAT: &str = "psync-report";
 
 /// The version this program writes: `major.minor`.
-pub const VERSION: &str = "1.0";
+pub const VERSION: &str = "1.1";
 
 /// The longest line a reader accepts, in bytes: a failure with its logs and room to spare.
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
@@ -43,6 +43,9 @@ pub struct Run {
     /// Why not everything was played, if it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_short: Option<String>,
+    /// Why the run ended before its end, if the harness or the subject as a whole failed; since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harness_failure: Option<String>,
     /// Known deviations that were not seen although everything was played.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale_deviations: Vec<String>,
@@ -141,6 +144,8 @@ pub struct Tally {
     pub inconclusive: usize,
     /// A control is missing.
     pub skipped: usize,
+    /// The harness itself failed.
+    pub not_judged: usize,
 }
 
 /// What is wrong with a report file.
@@ -168,6 +173,7 @@ impl Record {
             subject: subject.to_owned(),
             judge: env!("CARGO_PKG_VERSION").to_owned(),
             cut_short: None,
+            harness_failure: None,
             stale_deviations: Vec::new(),
         };
         Self {
@@ -213,11 +219,17 @@ impl Record {
         self.run.stale_deviations = stale.map(|known| known.as_str().to_owned()).collect();
     }
 
+    /// Whether the harness failed, at some case or as a whole.
+    pub fn harness_failed(&self) -> bool {
+        let not_judged = |suite: &SuiteRecord| suite.tally().not_judged > 0;
+        self.run.harness_failure.is_some() || self.suites.iter().any(not_judged)
+    }
+
     /// Whether nothing failed that was not known to, nothing was left open, and no deviation is out of date.
     pub fn conforms(&self) -> bool {
         let fine = |suite: &SuiteRecord| {
             let tally = suite.tally();
-            tally.failed == 0 && tally.inconclusive == 0
+            tally.failed == 0 && tally.inconclusive == 0 && tally.not_judged == 0
         };
         self.run.stale_deviations.is_empty() && self.suites.iter().all(fine)
     }
@@ -325,7 +337,7 @@ impl SuiteRecord {
                 targets_met: outcome.met.len(),
                 elapsed_ms: outcome.elapsed_ms,
                 plan: match outcome.verdict {
-                    Verdict::Fail(_) | Verdict::Inconclusive { .. } => {
+                    Verdict::Fail(_) | Verdict::Inconclusive { .. } | Verdict::NotJudged { .. } => {
                         case.map_or_else(Vec::new, plan_lines)
                     }
                     Verdict::Pass | Verdict::Skipped { .. } => Vec::new(),
@@ -359,6 +371,7 @@ impl SuiteRecord {
                 (Verdict::Fail(_), Some(_)) => &mut tally.deviating,
                 (Verdict::Inconclusive { .. }, _) => &mut tally.inconclusive,
                 (Verdict::Skipped { .. }, _) => &mut tally.skipped,
+                (Verdict::NotJudged { .. }, _) => &mut tally.not_judged,
             } += 1;
         }
         tally

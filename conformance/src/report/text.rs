@@ -102,7 +102,7 @@ pub fn sentences(case: &Case, steps: &[psync_model::step::Step]) -> Vec<String> 
 /// The summary of a run, a line for each era and casting.
 pub fn table(suites: &[SuiteRecord]) -> String {
     let mut text = format!(
-        "{:<10} {:<8} {:>6} {:>7} {:>7} {:>9} {:>13} {:>8} {:>15} {:>8}\n",
+        "{:<10} {:<8} {:>6} {:>7} {:>7} {:>9} {:>13} {:>8} {:>11} {:>15} {:>8}\n",
         "era",
         "subject",
         "cases",
@@ -111,6 +111,7 @@ pub fn table(suites: &[SuiteRecord]) -> String {
         "deviating",
         "inconclusive",
         "skipped",
+        "not judged",
         "targets met",
         "seconds"
     );
@@ -121,7 +122,7 @@ pub fn table(suites: &[SuiteRecord]) -> String {
         // Writing into a string does not fail.
         let _ = writeln!(
             text,
-            "{:<10} {:<8} {:>6} {:>7} {:>7} {:>9} {:>13} {:>8} {targets:>15} {seconds:>8.1}",
+            "{:<10} {:<8} {:>6} {:>7} {:>7} {:>9} {:>13} {:>8} {:>11} {targets:>15} {seconds:>8.1}",
             suite.era.name(),
             suite.casting.name(),
             suite.planned,
@@ -130,6 +131,7 @@ pub fn table(suites: &[SuiteRecord]) -> String {
             tally.deviating,
             tally.inconclusive,
             tally.skipped,
+            tally.not_judged,
         );
     }
     text

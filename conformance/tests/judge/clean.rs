@@ -19,7 +19,7 @@ fn our_own_server_passes_a_sample_of_every_suite() {
             let every = suite.cases.len().div_ceil(SAMPLE);
             suite.cases = suite.cases.into_iter().step_by(every).collect();
             let profile = embedded(era, &[], 10_000);
-            let report = run(&suite, &profile, JOBS, &AtomicBool::new(false), |_| {}).unwrap();
+            let report = run(&suite, &profile, JOBS, &AtomicBool::new(false), |_| {});
             assert_eq!(report.outcomes.len(), suite.cases.len());
             for outcome in &report.outcomes {
                 assert_eq!(outcome.verdict, Verdict::Pass, "{}", outcome.case);

@@ -81,13 +81,12 @@ fn first_failure_within(fault: &Fault, observe_ms: u64) -> Option<(String, Box<F
     suite.cases.sort_by_key(|case| case.steps.len());
     let profile = embedded(era, &["--fault", fault.name], observe_ms);
     let (stop, mut found) = (AtomicBool::new(false), None);
-    let report = run(&suite, &profile, JOBS, &stop, |outcome| {
+    run(&suite, &profile, JOBS, &stop, |outcome| {
         if let Verdict::Fail(failure) = &outcome.verdict {
             found = Some((outcome.case.clone(), failure.clone()));
             stop.store(true, Ordering::Relaxed);
         }
     });
-    report.unwrap();
     found
 }
 

@@ -8,6 +8,7 @@ mod clean;
 mod faults;
 mod lies;
 mod misuse;
+mod not_judged;
 #[path = "../shared/redis_server.rs"]
 mod redis_server;
 #[cfg(feature = "faults")]
