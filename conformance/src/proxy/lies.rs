@@ -1,4 +1,4 @@
-//! Four servers that are wrong in ways no fault of ours foresees, each made from a good server by a change of its
+//! Seven servers that are wrong in ways no fault of ours foresees, each made from a good server by a change of its
 //! bytes. A connection on which nobody asks to replicate passes unchanged.
 use super::Tamper;
 use crate::data::DataSet;
@@ -17,7 +17,16 @@ pub enum Lie {
     AlwaysContinue,
     /// The offset of `+FULLRESYNC` is one too high.
     OffsetPlusOne,
+    /// `+FULLRESYNC` always names the same history.
+    SameId,
+    /// A line end follows the snapshot, as after every other bulk string.
+    LineEndAfterSnapshot,
+    /// The first thing in the stream is an error.
+    ErrorInStream,
 }
+
+/// The name of every history, to [`Lie::SameId`].
+const SAME_ID: &str = "8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb";
 
 /// How far the conversation is, as the liar sees it.
 #[derive(Debug)]
@@ -26,7 +35,7 @@ enum Stage {
     Ordinary,
     /// A request has passed: answers are read and changed.
     Answering,
-    /// The first byte of the stream is to be lost.
+    /// The first byte of the stream is to be lost, or something else comes before it.
     Losing,
     /// The stream, or something the liar does not understand: nothing is touched.
     Passing,
@@ -72,7 +81,8 @@ impl Liar {
                 Err(_) => break,
             }
         }
-        let is_losing = self.lie == Lie::DropByteAfterContinue && self.has_lied;
+        let is_losing = self.lie == Lie::ErrorInStream
+            || self.lie == Lie::DropByteAfterContinue && self.has_lied;
         self.stage = if is_losing {
             Stage::Losing
         } else {
@@ -87,7 +97,10 @@ impl Liar {
         match (&self.stage, bytes.split_first()) {
             (Stage::Losing, Some((_, kept))) => {
                 self.stage = Stage::Passing;
-                kept.to_vec()
+                match self.lie {
+                    Lie::ErrorInStream => [b"-ERR nothing to see here\r\n", bytes].concat(),
+                    _ => kept.to_vec(),
+                }
             }
             _ => bytes.to_vec(),
         }
@@ -125,6 +138,10 @@ impl Liar {
                 },
                 true,
             ),
+            (Lie::SameId, Answer::FullResync { offset, .. }) => {
+                let id = SAME_ID.to_owned();
+                (Answer::FullResync { id, offset }, true)
+            }
             (Lie::DropByteAfterContinue, answer @ Answer::Continue { .. }) => (answer, true),
             (_, answer) => (answer, self.has_lied),
         };
@@ -138,12 +155,15 @@ impl Liar {
             Lie::EmptySnapshot => emptied(&snapshot).unwrap_or(snapshot),
             _ => snapshot,
         };
-        match &self.framing {
-            Some(framing @ Framing::Mark(mark)) => {
-                [framing.header(), snapshot, mark.to_vec()].concat()
-            }
-            _ => [Framing::Length(snapshot.len() as u64).header(), snapshot].concat(),
+        let end: &[u8] = match self.lie {
+            Lie::LineEndAfterSnapshot => b"\r\n",
+            _ => b"",
+        };
+        if let Some(framing @ Framing::Mark(mark)) = &self.framing {
+            return [framing.header(), snapshot, mark.to_vec(), end.to_vec()].concat();
         }
+        let header = Framing::Length(snapshot.len() as u64).header();
+        [header, snapshot, end.to_vec()].concat()
     }
 }
 
@@ -202,8 +222,12 @@ mod tests {
     }
 
     fn full(offset: i64, framing: &Framing, snapshot: &[u8]) -> Vec<u8> {
+        named("0123", offset, framing, snapshot)
+    }
+
+    fn named(id: &str, offset: i64, framing: &Framing, snapshot: &[u8]) -> Vec<u8> {
         let line = Answer::FullResync {
-            id: "0123".into(),
+            id: id.into(),
             offset,
         }
         .line();
@@ -250,7 +274,17 @@ mod tests {
                 good.clone(),
                 [b"+CONTINUE 0123\r\n".as_slice(), &encode(&["PING"])].concat(),
             ),
-            (Lie::DropByteAfterContinue, good.clone(), good),
+            (Lie::DropByteAfterContinue, good.clone(), good.clone()),
+            (
+                Lie::ErrorInStream,
+                b"+CONTINUE\r\n*1\r\n".to_vec(),
+                b"+CONTINUE\r\n-ERR nothing to see here\r\n*1\r\n".to_vec(),
+            ),
+            (
+                Lie::SameId,
+                good,
+                named(SAME_ID, 7, &length(&three), &three),
+            ),
             (
                 Lie::DropByteAfterContinue,
                 b"+CONTINUE\r\n*1\r\n".to_vec(),

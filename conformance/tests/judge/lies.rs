@@ -85,6 +85,7 @@ fn every_lie_in_front_of_a_real_server_is_named_for_what_it_is() {
     let suite = suite(Era::Psync2V7, Casting::Primary);
     let after_snapshot = cases_with(&suite, full_reply, snapshot);
     let after_continue = cases_with(&suite, continued, command);
+    let snapshot_then_command = cases_with(&suite, snapshot, command);
     let table = [
         (
             Lie::DropByteAfterContinue,
@@ -98,6 +99,13 @@ fn every_lie_in_front_of_a_real_server_is_named_for_what_it_is() {
             &after_snapshot,
             &[Check::AnnouncedOffset],
         ),
+        (Lie::SameId, &after_snapshot, &[Check::AnnouncedId]),
+        (
+            Lie::LineEndAfterSnapshot,
+            &snapshot_then_command,
+            &[Check::Stream, Check::StreamGate],
+        ),
+        (Lie::ErrorInStream, &after_continue, &[Check::Stream]),
     ];
     for (lie, cases, expected) in table {
         let found = checks(cases, &move |server| Proxy::lying(server, lie));
