@@ -3,6 +3,9 @@
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+/// The smallest part of the budget, its reciprocal, that is left for what is still to be played.
+const LEAST_SHARE: u32 = 8;
+
 /// How long a run may take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Budget {
@@ -43,7 +46,8 @@ impl Budget {
             return None;
         };
         let now = Instant::now();
-        let remaining = all.saturating_sub(now - started);
+        // Cases in hand are played to their end: where that took too long, the next suite still gets a little.
+        let remaining = all.saturating_sub(now - started).max(all / LEAST_SHARE);
         Some(now + remaining.mul_f64(mine as f64 / left.max(1) as f64))
     }
 }
