@@ -36,3 +36,13 @@ impl Era {
         }
     }
 }
+
+/// The same era as the specification knows it.
+pub fn model_era(era: Era) -> psync_model::rulebook::Era {
+    match era {
+        Era::Sync => psync_model::rulebook::Era::Sync,
+        Era::Psync => psync_model::rulebook::Era::Psync,
+        Era::Psync2 => psync_model::rulebook::Era::Psync2,
+        Era::Psync2V7 => psync_model::rulebook::Era::Psync2V7,
+    }
+}

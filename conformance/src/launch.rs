@@ -86,6 +86,38 @@ impl Template {
         }
     }
 
+    /// Splits a line, and takes the words that name the primary, with the option before them, apart: they are only for
+    /// a start as a replica.
+    pub fn of_line_with_option(line: &str) -> Result<(Self, Option<Self>), TemplateError> {
+        let words = Self::of_line(line)?.words;
+        let names_primary = |word: &String| word.contains("{primary_");
+        let Some(first) = words.iter().position(names_primary) else {
+            return Ok((Self { words }, None));
+        };
+        let count = words[first..].iter().take_while(|word| names_primary(word));
+        let end = first + count.count();
+        let is_option = |at: usize| at > 0 && words[at].starts_with('-');
+        let begin = first.checked_sub(1).filter(|at| is_option(*at));
+        let option = begin.unwrap_or(first)..end;
+        let rest = [&words[..option.start], &words[option.end..]].concat();
+        Ok((
+            Self::of_words(rest)?,
+            Some(Self::of_words(words[option].to_vec())?),
+        ))
+    }
+
+    /// What the program is called, without its folder.
+    pub fn program_name(&self) -> String {
+        let program = Path::new(&self.words[0]);
+        let name = program.file_name().unwrap_or(program.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Puts another program in the place of the first word.
+    pub fn replace_program(&mut self, program: &Path) {
+        self.words[0] = program.display().to_string();
+    }
+
     /// The words of one start.
     pub fn expand(&self, values: &Values) -> Vec<String> {
         self.words
@@ -170,6 +202,34 @@ mod tests {
             "127.0.0.1:7002",
         ];
         assert_eq!(template.expand(&values), expected);
+    }
+
+    #[test]
+    fn words_that_name_the_primary_are_for_a_replica_only() {
+        let parts = |line| {
+            let (command, option) = Template::of_line_with_option(line).unwrap();
+            (
+                command.words.join(" "),
+                option.map(|option| option.words.join(" ")),
+            )
+        };
+        let of = |command: &str, option: &str| (command.to_owned(), Some(option.to_owned()));
+        assert_eq!(
+            parts("srv --replicaof {primary_host} {primary_port} --port {port}"),
+            of(
+                "srv --port {port}",
+                "--replicaof {primary_host} {primary_port}"
+            )
+        );
+        assert_eq!(
+            parts("srv {port} --of {primary_host}:{primary_port}"),
+            of("srv {port}", "--of {primary_host}:{primary_port}")
+        );
+        assert_eq!(
+            parts("srv {port} {primary_port}"),
+            of("srv {port}", "{primary_port}")
+        );
+        assert_eq!(parts("srv {port}"), ("srv {port}".to_owned(), None));
     }
 
     #[test]

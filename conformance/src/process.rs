@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use crate::conn::Deadline;
 use crate::control::{Control, ControlError};
+use crate::guard::{self, Permission, Refusal};
 use crate::launch::Values;
 use crate::profile::{Access, InfoField, Profile};
 use crate::reply::Reply;
@@ -43,6 +44,9 @@ pub enum ProcessError {
         /// The subject.
         name: String,
     },
+    /// The address of the profile leads nowhere.
+    #[error(transparent)]
+    Address(#[from] Refusal),
     /// The profile does not say how to start it as a replica.
     #[error("the profile of {name} has no replica_args; it cannot be started as a replica")]
     NoReplicaArgs {
@@ -132,8 +136,16 @@ pub struct StartOptions {
 #[derive(Debug)]
 pub struct Subject {
     profile: Profile,
+    addr: SocketAddr,
+    /// Nothing for a server that ran before the harness came.
+    own: Option<Own>,
+}
+
+/// What belongs to a subject that the harness has started.
+#[derive(Debug)]
+struct Own {
     folder: TempDir,
-    port: ReservedPort,
+    _port: ReservedPort,
     child: Child,
 }
 
@@ -144,25 +156,65 @@ impl Subject {
         let child = start_on(profile, folder.path(), port.port, options)?;
         Ok(Self {
             profile: profile.clone(),
-            folder,
-            port,
-            child,
+            addr: loopback(port.port),
+            own: Some(Own {
+                folder,
+                _port: port,
+                child,
+            }),
         })
+    }
+
+    /// As the profile says: started, or found running.
+    pub fn of(profile: &Profile) -> Result<Self, ProcessError> {
+        match &profile.access {
+            Access::Start { .. } => Self::start(profile, &StartOptions::default()),
+            Access::Connect(address) => {
+                // Whoever let it in has asked the guard before.
+                let allowed = Permission {
+                    remote: true,
+                    data: true,
+                };
+                Ok(Self::running(profile, guard::resolve(address, allowed)?))
+            }
+        }
+    }
+
+    /// A server that runs already: nothing is started, and nothing will be ended.
+    pub fn running(profile: &Profile, addr: SocketAddr) -> Self {
+        Self {
+            profile: profile.clone(),
+            addr,
+            own: None,
+        }
     }
 
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
-        loopback(self.port.port)
+        self.addr
     }
 
-    /// Its process.
-    pub fn process_id(&self) -> u32 {
-        self.child.id()
+    /// Its process, if it is ours.
+    pub fn process_id(&self) -> Option<u32> {
+        self.own.as_ref().map(|own| own.child.id())
     }
 
     /// The folder it works in.
-    pub fn data_folder(&self) -> PathBuf {
-        data_folder(self.folder.path())
+    pub fn data_folder(&self) -> Result<PathBuf, ProcessError> {
+        let own = self.own.as_ref().ok_or_else(|| self.not_ours())?;
+        Ok(data_folder(own.folder.path()))
+    }
+
+    fn not_ours(&self) -> ProcessError {
+        ProcessError::NotOurs {
+            name: self.profile.name.clone(),
+        }
+    }
+
+    fn child(&mut self) -> Result<&mut Child, ProcessError> {
+        let not_ours = self.not_ours();
+        let own = self.own.as_mut().ok_or(not_ours)?;
+        Ok(&mut own.child)
     }
 
     /// A fresh control connection.
@@ -176,21 +228,27 @@ impl Subject {
 
     /// The last lines it printed, for reports.
     pub fn output_tail(&self) -> String {
-        output_tail(self.folder.path())
+        self.own.as_ref().map_or_else(
+            || "(it was not started by the judge)".to_owned(),
+            |own| output_tail(own.folder.path()),
+        )
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it is ours and has.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, ProcessError> {
-        self.child
+        let Some(own) = &mut self.own else {
+            return Ok(None);
+        };
+        own.child
             .try_wait()
             .map_err(|source| signal_error("look after", &self.profile, source))
     }
 
     /// Kills it without warning and waits for its end. A dead subject stays dead.
     pub fn kill(&mut self) -> Result<(), ProcessError> {
-        let failed = |source| signal_error("kill", &self.profile, source);
-        self.child.kill().map_err(failed)?;
-        self.child.wait().map_err(failed)?;
+        let child = self.child()?;
+        let killed = child.kill().and_then(|()| child.wait());
+        killed.map_err(|source| signal_error("kill", &self.profile, source))?;
         Ok(())
     }
 
@@ -227,21 +285,28 @@ impl Subject {
         if self.ended()?.is_none() {
             self.kill()?;
         }
-        self.child = start_on(&self.profile, self.folder.path(), self.port.port, options)?;
+        let port = self.addr.port();
+        let Some(own) = &mut self.own else {
+            return Err(self.not_ours());
+        };
+        own.child = start_on(&self.profile, own.folder.path(), port, options)?;
         Ok(())
     }
 
     fn signal(&self, doing: &'static str, signal: Signal) -> Result<(), ProcessError> {
-        let pid = Pid::from_child(&self.child);
+        let own = self.own.as_ref().ok_or_else(|| self.not_ours())?;
+        let pid = Pid::from_child(&own.child);
         kill_process(pid, signal).map_err(|error| signal_error(doing, &self.profile, error.into()))
     }
 }
 
 impl Drop for Subject {
     fn drop(&mut self) {
-        // A child that has ended already needs neither; nobody is left to be told.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(own) = &mut self.own {
+            // A child that has ended already needs neither; nobody is left to be told.
+            let _ = own.child.kill();
+            let _ = own.child.wait();
+        }
     }
 }
 

@@ -1,16 +1,18 @@
 //! Subject profiles: what a server is, how it is started and what the harness may do with it, as a short TOML file.
 //! Times are milliseconds. A profile says what a server *offers*; what it must do is the specification's affair.
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use psync_model::world::Framing;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::era::Era;
-use crate::launch::Template;
+use crate::launch::{Template, TemplateError};
 use crate::pattern::Pattern;
 
 /// The longest wait a profile may ask for: beyond that a run hangs rather than waits.
@@ -18,11 +20,22 @@ pub const MAX_WAIT_MS: u64 = 600_000;
 /// The largest profile read: a thousand times what one needs.
 const MAX_PROFILE_BYTES: u64 = 1024 * 1024;
 
-/// The profiles that ship with the harness.
-const BUILT_IN: [(&str, &str); 3] = [
+const REDIS: &str = include_str!("../profiles/redis.toml");
+const VALKEY: &str = include_str!("../profiles/valkey.toml");
+
+/// The profiles that ship with the harness. Versions that behave alike share one.
+const BUILT_IN: [(&str, &str); 11] = [
     ("psync", include_str!("../profiles/psync.toml")),
-    ("redis", include_str!("../profiles/redis.toml")),
-    ("valkey", include_str!("../profiles/valkey.toml")),
+    ("redis", REDIS),
+    ("redis-2.8", include_str!("../profiles/redis-2.8.toml")),
+    ("redis-3.2", include_str!("../profiles/redis-3.2.toml")),
+    ("redis-5.0", include_str!("../profiles/redis-5.0.toml")),
+    ("redis-6.2", include_str!("../profiles/redis-6.2.toml")),
+    ("redis-7.0", REDIS),
+    ("redis-8.0", REDIS),
+    ("valkey", VALKEY),
+    ("valkey-8.0", VALKEY),
+    ("valkey-8.1", VALKEY),
 ];
 
 /// A profile that cannot be used.
@@ -64,6 +77,14 @@ pub enum ProfileError {
         /// Where the text came from.
         origin: String,
     },
+    /// The words of `--command` cannot be used.
+    #[error("the command {line:?} cannot be used: {source}")]
+    Command {
+        /// As written.
+        line: String,
+        /// What is wrong with it.
+        source: TemplateError,
+    },
     /// Something that is given at the start, on a server that runs already.
     #[error(
         "the profile {origin} has {what}, which needs a server that the harness starts (command, not connect)"
@@ -90,8 +111,12 @@ pub enum ProfileError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ControlName {
+    /// It takes directives at its start as `--name value`; without it, they are set while it runs.
+    Directives,
     /// `CONFIG SET` works while it runs.
     ConfigSet,
+    /// `repl-backlog-size` sets the size of the backlog.
+    BacklogSize,
     /// `SAVE` writes its snapshot file.
     Save,
     /// `repl-diskless-sync` chooses the framing.
@@ -112,10 +137,17 @@ pub enum ControlName {
     Wait,
 }
 
+impl fmt::Display for ControlName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As it is written in a profile.
+        self.serialize(f)
+    }
+}
+
 impl ControlName {
     /// Whether only a process of the harness's own can offer it.
     fn needs_process(self) -> bool {
-        matches!(self, Self::Restart | Self::Kill)
+        matches!(self, Self::Directives | Self::Restart | Self::Kill)
     }
 }
 
@@ -191,6 +223,9 @@ pub struct Deviation {
     /// The address of the check, with `*` where it does not matter: `psync2-v7/replica/*/request`.
     #[serde(deserialize_with = "pattern")]
     pub check: Pattern,
+    /// What comes in place of what is required, where the check can fail for several reasons: `PSYNC * 0`.
+    #[serde(default, deserialize_with = "optional_pattern")]
+    pub came: Option<Pattern>,
     /// Why it fails.
     pub reason: String,
     /// Where that is discussed.
@@ -200,6 +235,26 @@ pub struct Deviation {
 fn pattern<'de, D: serde::Deserializer<'de>>(text: D) -> Result<Pattern, D::Error> {
     let text = String::deserialize(text)?;
     text.parse().map_err(serde::de::Error::custom)
+}
+
+fn optional_pattern<'de, D: serde::Deserializer<'de>>(
+    text: D,
+) -> Result<Option<Pattern>, D::Error> {
+    pattern(text).map(Some)
+}
+
+impl Deviation {
+    /// Whether a failure at this address, with this in place of what is required, is the one that is known.
+    pub fn explains(&self, address: &str, came: &str) -> bool {
+        self.check.is(address) && self.came.as_ref().is_none_or(|known| known.is(came))
+    }
+
+    /// What it is called where it is listed.
+    pub fn name(&self) -> String {
+        let came = self.came.as_ref();
+        let came = came.map_or_else(String::new, |came| format!(" ({})", came.as_str()));
+        format!("{}{came}", self.check.as_str())
+    }
 }
 
 /// One field of one section of INFO.
@@ -235,6 +290,8 @@ pub struct Profile {
     pub access: Access,
     /// The era it claims to speak.
     pub era: Era,
+    /// How it sends a snapshot unless it is told otherwise.
+    pub snapshot: Framing,
     /// How long to wait for it.
     pub waits: Waits,
     /// What the harness may do with it.
@@ -256,6 +313,8 @@ struct ProfileText {
     connect: Option<String>,
     replica_args: Option<Template>,
     era: Era,
+    #[serde(default = "usual_snapshot")]
+    snapshot: Framing,
     #[serde(default)]
     waits: Waits,
     #[serde(default)]
@@ -267,6 +326,11 @@ struct ProfileText {
     ready: Option<InfoField>,
 }
 
+/// Every server can send a snapshot through a file.
+const fn usual_snapshot() -> Framing {
+    Framing::Disk
+}
+
 /// The names of the profiles that ship.
 pub fn names() -> Vec<&'static str> {
     BUILT_IN.iter().map(|(name, _)| *name).collect()
@@ -276,7 +340,9 @@ impl Profile {
     /// The profile of this name, or the one in this file when the name ends in `.toml`.
     pub fn load(subject: &str) -> Result<Self, ProfileError> {
         if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == subject) {
-            return Self::parse(text, name);
+            let mut profile = Self::parse(text, name)?;
+            (*name).clone_into(&mut profile.name);
+            return Ok(profile);
         }
         let path = Path::new(subject);
         if path
@@ -312,17 +378,79 @@ impl Profile {
         if matches!(access, Access::Connect(_)) {
             refuse_start_entries(&text, origin)?;
         }
-        let (name, era, waits, controls) = (text.name, text.era, text.waits, text.controls);
         Ok(Self {
-            name,
+            name: text.name,
             access,
-            era,
-            waits,
-            controls,
+            era: text.era,
+            snapshot: text.snapshot,
+            waits: text.waits,
+            controls: text.controls,
             config: text.config,
             deviations: text.deviations,
             ready: text.ready,
         })
+    }
+
+    /// A server that is known by its command only. What it claims and offers is still to be found out.
+    pub fn of_command(line: &str) -> Result<Self, ProfileError> {
+        let wrong = |source| ProfileError::Command {
+            line: line.to_owned(),
+            source,
+        };
+        let (command, replica_args) = Template::of_line_with_option(line).map_err(wrong)?;
+        let name = command.program_name();
+        let controls = BTreeSet::from([ControlName::Restart, ControlName::Kill]);
+        Ok(Self::of_access(
+            name,
+            Access::Start {
+                command,
+                replica_args,
+            },
+            controls,
+        ))
+    }
+
+    /// A server that runs already at this `host:port`. What it claims and offers is still to be found out.
+    pub fn of_address(address: &str) -> Self {
+        let access = Access::Connect(address.to_owned());
+        Self::of_access(address.to_owned(), access, BTreeSet::new())
+    }
+
+    fn of_access(name: String, access: Access, controls: BTreeSet<ControlName>) -> Self {
+        Self {
+            name,
+            access,
+            era: Era::Psync2V7,
+            snapshot: usual_snapshot(),
+            waits: Waits::default(),
+            controls,
+            config: BTreeMap::new(),
+            deviations: Vec::new(),
+            ready: None,
+        }
+    }
+
+    /// Starts another program in place of the profile's own, with the same words after it. Answers whether the
+    /// profile starts any.
+    pub fn replace_program(&mut self, program: &Path) -> bool {
+        match &mut self.access {
+            Access::Start { command, .. } => {
+                command.replace_program(program);
+                true
+            }
+            Access::Connect(_) => false,
+        }
+    }
+
+    /// Whether it can be started as a replica of the harness.
+    pub fn can_follow(&self) -> bool {
+        matches!(
+            &self.access,
+            Access::Start {
+                replica_args: Some(_),
+                ..
+            }
+        )
     }
 
     /// Whether the harness may do this with it.
@@ -407,8 +535,8 @@ mod tests {
             .map(|mistake| first_lines(&format!("name = \"mine\"\nera = \"psync\"\n{mistake}\n")))
             .collect();
         expect![[r#"
-            the profile mine.toml cannot be used: TOML parse error at line 4, column 1 unknown field `colour`, expected one of `name`, `command`, `connect`, `replica_args`, `era`, `waits`, `controls`, `config`, `deviations`, `ready`
-            the profile mine.toml cannot be used: TOML parse error at line 4, column 13 unknown variant `fly`, expected one of `config-set`, `save`, `diskless-sync`, `diskless-delay`, `key-save-delay`, `backlog-ttl`, `restart`, `kill`, `info`, `wait`
+            the profile mine.toml cannot be used: TOML parse error at line 4, column 1 unknown field `colour`, expected one of `name`, `command`, `connect`, `replica_args`, `era`, `snapshot`, `waits`, `controls`, `config`, `deviations`, `ready`
+            the profile mine.toml cannot be used: TOML parse error at line 4, column 13 unknown variant `fly`, expected one of `directives`, `config-set`, `backlog-size`, `save`, `diskless-sync`, `diskless-delay`, `key-save-delay`, `backlog-ttl`, `restart`, `kill`, `info`, `wait`
             the profile mine.toml cannot be used: TOML parse error at line 4, column 22 a wait must be between 1 and 600000 milliseconds, and 0 came
             the profile mine.toml cannot be used: TOML parse error at line 4, column 1 duplicate key
             the profile mine.toml cannot be used: TOML parse error at line 3, column 11 a quotation mark is not closed in: server "x

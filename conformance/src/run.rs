@@ -10,17 +10,23 @@ use psync_model::casting::Casting;
 use psync_model::cover::cover;
 use psync_model::graph::Graph;
 use psync_model::rulebook::Era;
-use psync_model::scope;
+use psync_model::scope::{self, Scope};
 use psync_model::search::Search;
 use psync_model::situation::Target;
+use psync_model::step::Step;
 use psync_model::walk::End;
+use psync_model::world::{NodeId, World};
 
+use crate::flaws;
 use crate::play::play;
 use crate::profile::{ControlName, Profile};
 use crate::verdict::{Outcome, Verdict};
 
 /// The scope whose targets are driven on servers.
 pub const SCOPE: &str = "replay";
+
+/// The scope in which requests are answered with errors, which a played primary can do to a replica.
+pub const ERRORS: &str = "errors";
 
 /// The most worlds of a scope that plans are made from; `replay` has far fewer in every era.
 const MAX_WORLDS: usize = 2_000_000;
@@ -72,6 +78,21 @@ impl Suite {
         self.cases.extend(rest.into_iter().map(|(case, _)| case));
     }
 
+    /// Adds what another scope has beyond `scope`, that of the cases so far: every case with a target that is new, or
+    /// with a step that the other one leaves out. A situation looks the same after such a step as without it, and is not.
+    fn add(&mut self, other: Self, scope: &Scope) {
+        let lacking = &other.targets - &self.targets;
+        self.targets.extend(&lacking);
+        self.explored.0 += other.explored.0;
+        self.explored.1 += other.explored.1;
+        let casting = self.casting;
+        let beyond = |case: &Case| {
+            let leaves_out = case.steps.iter().any(|step| !scope.allows(*step));
+            leaves_out || !targets_of(casting, case).is_disjoint(&lacking)
+        };
+        self.cases.extend(other.cases.into_iter().filter(beyond));
+    }
+
     /// Keeps every `count`-th case, beginning with the one at `place`, from 0: one machine's share of a run.
     pub fn keep_shard(&mut self, place: usize, count: usize) {
         let cases = std::mem::take(&mut self.cases);
@@ -79,37 +100,115 @@ impl Suite {
     }
 }
 
-/// Derives the suites of an era from the specification.
-pub fn suites(era: Era, castings: &[Casting]) -> anyhow::Result<Vec<Suite>> {
-    let named = scope::named(SCOPE)
-        .ok_or_else(|| anyhow::anyhow!("the model has no scope called {SCOPE}"))?;
-    let search = Search::new(era.rulebook(), named.scope);
-    let graph = Graph::explore(&search, MAX_WORLDS);
-    anyhow::ensure!(
-        graph.end == End::Complete,
-        "the scope {SCOPE} has more than {MAX_WORLDS} worlds in era {era}"
-    );
-    let broken = graph
-        .worlds
-        .iter()
-        .filter(|world| world.broken != 0)
-        .count();
-    anyhow::ensure!(
-        broken == 0,
-        "the specification breaks its own properties in {broken} worlds of era {era}"
-    );
+/// Derives the suites of an era from the specification: the clean one, or, `as_shipped`, the one with the flaws that
+/// servers of the era still have.
+pub fn suites(era: Era, castings: &[Casting], as_shipped: bool) -> anyhow::Result<Vec<Suite>> {
+    let replay = Explored::of(era, SCOPE, as_shipped)?;
+    let errors = if castings.contains(&Casting::Replica) {
+        Some(Explored::of(era, ERRORS, as_shipped)?)
+    } else {
+        None
+    };
     let suite = |&casting: &Casting| {
-        let cover = cover(&search, &graph, casting);
-        let cases = cases(era, named.scope, casting, &cover);
-        Suite {
+        let mut suite = replay.suite(casting);
+        if let Some(errors) = errors.as_ref().filter(|_| casting == Casting::Replica) {
+            suite.add(errors.suite(casting), &replay.scope);
+            suite.cases.extend(errors.telling_case(casting));
+        }
+        suite
+    };
+    Ok(castings.iter().map(suite).collect())
+}
+
+/// The graph of a scope.
+struct Explored {
+    era: Era,
+    as_shipped: bool,
+    scope: Scope,
+    search: Search,
+    graph: Graph,
+}
+
+impl Explored {
+    fn of(era: Era, scope: &str, as_shipped: bool) -> anyhow::Result<Self> {
+        let named = scope::named(scope)
+            .ok_or_else(|| anyhow::anyhow!("the model has no scope called {scope}"))?;
+        let clean = era.rulebook();
+        let book = if as_shipped {
+            clean.as_shipped()
+        } else {
+            clean
+        };
+        let search = Search::new(book, named.scope);
+        let graph = Graph::explore(&search, MAX_WORLDS);
+        anyhow::ensure!(
+            graph.end == End::Complete,
+            "the scope {scope} has more than {MAX_WORLDS} worlds in era {era}"
+        );
+        let broken = graph.worlds.iter().filter(|world| world.broken != 0);
+        let broken = broken.count();
+        anyhow::ensure!(
+            broken == 0 || as_shipped,
+            "the specification breaks its own properties in {broken} worlds of era {era}"
+        );
+        Ok(Self {
             era,
+            as_shipped,
+            scope: named.scope,
+            search,
+            graph,
+        })
+    }
+
+    /// The case that tells the flaws of the era, if there is one.
+    fn telling_case(&self, casting: Casting) -> Option<Case> {
+        let steps = flaws::telling_plan(self.era, self.scope)?;
+        let last = steps.last()?.to_string();
+        let mut case = Case::named(self.era, self.scope, casting, &last, steps);
+        case.header.as_shipped = self.as_shipped;
+        Some(case)
+    }
+
+    fn suite(&self, casting: Casting) -> Suite {
+        let cover = cover(&self.search, &self.graph, casting);
+        let mut cases = cases(self.era, self.scope, casting, &cover);
+        for case in &mut cases {
+            case.header.as_shipped = self.as_shipped;
+        }
+        cases.retain(|case| !self.as_shipped || has_bytes(case));
+        Suite {
+            era: self.era,
             casting,
             cases,
             targets: cover.targets,
-            explored: (graph.worlds.len(), graph.edges()),
+            explored: (self.graph.worlds.len(), self.graph.edges()),
         }
+    }
+}
+
+/// Whether every label of the plan can be told in bytes. A copy by SYNC, as shipped, is numbered from -1, and from its
+/// first command on no unit of that numbering is a command boundary of the history whose name it has.
+fn has_bytes(case: &Case) -> bool {
+    let Ok(setting) = case.setting() else {
+        return false;
     };
-    Ok(castings.iter().map(suite).collect())
+    let worlds = psync_model::cover::run(&setting, case.header.scope.topology, &case.steps);
+    let reads = |step: &Step| matches!(step, Step::Apply { .. } | Step::ReadHead { .. });
+    let by_sync = |world: &World| world.link(NodeId::Replica).with_sync && setting.book.has_psync();
+    let mut steps = worlds.iter().zip(&case.steps);
+    !steps.any(|(world, step)| by_sync(world) && reads(step))
+}
+
+/// The targets that a plan meets if it is carried out as it stands.
+fn targets_of(casting: Casting, case: &Case) -> BTreeSet<Target> {
+    let Ok(setting) = case.setting() else {
+        return BTreeSet::new();
+    };
+    let worlds = psync_model::cover::run(&setting, case.header.scope.topology, &case.steps);
+    let steps = worlds.iter().zip(&case.steps);
+    steps
+        .filter_map(|(world, step)| Target::of(casting, world, *step))
+        .collect()
 }
 
 /// What a run found.
@@ -140,7 +239,6 @@ impl Report {
     /// For each missing control, how many targets no other case met.
     pub fn skipped_targets(&self, cases: &[Case]) -> BTreeMap<ControlName, usize> {
         let met = self.met();
-        let setting = |case: &Case| case.setting().ok();
         let mut missing: BTreeMap<ControlName, BTreeSet<Target>> = BTreeMap::new();
         for outcome in &self.outcomes {
             let Verdict::Skipped { missing: control } = outcome.verdict else {
@@ -149,18 +247,11 @@ impl Report {
             let Some(case) = cases.iter().find(|case| case.header.id == outcome.case) else {
                 continue;
             };
-            let Some(setting) = setting(case) else {
-                continue;
-            };
-            let worlds = psync_model::cover::run(&setting, case.header.scope.topology, &case.steps);
-            let targets = worlds
-                .iter()
-                .zip(&case.steps)
-                .filter_map(|(world, step)| Target::of(self.casting, world, *step));
+            let targets = targets_of(self.casting, case);
             missing
                 .entry(control)
                 .or_default()
-                .extend(targets.filter(|target| !met.contains(target)));
+                .extend(targets.difference(&met));
         }
         missing
             .into_iter()

@@ -24,12 +24,12 @@ pub(crate) struct Args {
 
 /// Writes the cases.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let profile = args.subject.profile()?;
+    let chosen = args.subject.choose(&args.choice)?;
     fs::create_dir_all(&args.out)
         .with_context(|| format!("could not make {}", args.out.display()))?;
     let mut written = 0;
-    for era in args.choice.eras(args.subject.eras(&profile)) {
-        for suite in args.choice.suites(era)? {
+    for era in chosen.eras {
+        for suite in args.choice.suites(era, &chosen.profile)? {
             for case in &suite.cases {
                 report::write_case(case, &args.out)?;
                 written += 1;

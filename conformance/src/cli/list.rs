@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use psync_conformance::pattern::Pattern;
+use psync_conformance::profile::Profile;
 use psync_conformance::run::{self, Suite};
 use psync_conformance::verdict::Check;
 use psync_model::casting::Casting;
@@ -23,9 +24,13 @@ pub(crate) struct Args {
 /// Which cases are meant.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Choice {
-    /// Only this generation of the protocol; may be repeated [default: all that the subject claims]
+    /// Only this generation of the protocol, or `auto`: the one that the subject's answers show; may be repeated
+    /// [default: all that the subject claims]
+    #[arg(long, value_name = "NAME|auto")]
+    pub(crate) era: Vec<EraChoice>,
+    /// Judge by the flaws that servers of the era still have, not by what it should be
     #[arg(long)]
-    pub(crate) era: Vec<Era>,
+    pub(crate) as_shipped: bool,
     /// Only with the subject in this place; may be repeated [default: both]
     #[arg(long)]
     pub(crate) casting: Vec<Casting>,
@@ -35,6 +40,30 @@ pub(crate) struct Choice {
     /// Only every M-th case, beginning with the N-th: one machine's share of a run
     #[arg(long, value_name = "N/M")]
     pub(crate) shard: Option<Shard>,
+}
+
+/// A generation of the protocol, or the one that the subject shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EraChoice {
+    /// By its answers.
+    Auto,
+    /// This one.
+    Named(Era),
+}
+
+impl FromStr for EraChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let meant = Era::ALL.into_iter().find(|era| era.name() == text);
+        meant.map(Self::Named).ok_or_else(|| {
+            let names = Era::ALL.map(Era::name).join(", ");
+            format!("{text} is no era; these are: {names}, or auto")
+        })
+    }
 }
 
 /// A share of the cases.
@@ -59,27 +88,40 @@ impl FromStr for Shard {
 }
 
 impl Choice {
-    /// The castings meant.
-    pub(crate) fn castings(&self) -> Vec<Casting> {
-        if self.casting.is_empty() {
-            Casting::ALL.to_vec()
-        } else {
-            self.casting.clone()
-        }
+    /// The castings meant, of those that a subject can be in.
+    fn castings(&self, profile: &Profile) -> Vec<Casting> {
+        let meant = |casting: &Casting| self.casting.is_empty() || self.casting.contains(casting);
+        let can = |casting: &Casting| *casting == Casting::Primary || profile.can_follow();
+        let all = Casting::ALL.into_iter();
+        all.filter(|casting| meant(casting) && can(casting))
+            .collect()
     }
 
     /// The eras meant.
-    pub(crate) fn eras(&self, otherwise: Vec<Era>) -> Vec<Era> {
-        if self.era.is_empty() {
-            otherwise
+    pub(crate) fn eras(&self, claimed: &[Era], shown: Era) -> Vec<Era> {
+        let mut eras: Vec<Era> = Vec::new();
+        for choice in &self.era {
+            eras.push(match choice {
+                EraChoice::Named(era) => *era,
+                EraChoice::Auto => shown,
+            });
+        }
+        if eras.is_empty() {
+            claimed.to_vec()
         } else {
-            self.era.clone()
+            eras
         }
     }
 
+    /// Whether the subject is to show its era.
+    pub(crate) fn is_auto(&self) -> bool {
+        self.era.contains(&EraChoice::Auto)
+    }
+
     /// The suites of one era, without the cases that are not meant.
-    pub(crate) fn suites(&self, era: Era) -> anyhow::Result<Vec<Suite>> {
-        let mut suites = run::suites(era, &self.castings())?;
+    pub(crate) fn suites(&self, era: Era, profile: &Profile) -> anyhow::Result<Vec<Suite>> {
+        let castings = self.castings(profile);
+        let mut suites = run::suites(era, &castings, self.as_shipped)?;
         for suite in &mut suites {
             if let Some(pattern) = &self.filter {
                 suite.cases.retain(|case| pattern.finds(&case.header.id));
@@ -99,9 +141,9 @@ impl Choice {
 
 /// Prints the cases and the checks.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let profile = args.subject.profile()?;
-    for era in args.choice.eras(args.subject.eras(&profile)) {
-        for suite in args.choice.suites(era)? {
+    let chosen = args.subject.choose(&args.choice)?;
+    for era in chosen.eras {
+        for suite in args.choice.suites(era, &chosen.profile)? {
             for case in &suite.cases {
                 println!("{:<60} {:>3} steps", case.header.id, case.steps.len());
             }

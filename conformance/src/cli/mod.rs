@@ -28,7 +28,13 @@ const EXAMPLES: &str = "\
 Examples:
   psync-conformance                                  check the specification, judge our own server by it
   psync-conformance run --subject redis              judge the redis-server on the PATH
-  psync-conformance run --subject mine.toml          judge your own server; profiles/redis.toml is a pattern
+  psync-conformance run --subject redis-6.2 --program src/redis-server
+                                                     judge your build of a server whose profile ships
+  psync-conformance run --command 'my-server --port {port} --replicaof {primary_host} {primary_port}'
+                                                     judge your own server, without a profile
+  psync-conformance run --connect 127.0.0.1:6379 --budget 2m
+                                                     judge one that runs already, as a primary; it must be empty
+  psync-conformance run --subject mine.toml          with a profile; profiles/README.md says what may stand in it
   psync-conformance run --era sync --casting replica one era, one side
   psync-conformance run --budget 60s                 what can be said in a minute
   psync-conformance list --casting primary           what would be played, and what is looked at

@@ -15,6 +15,7 @@ use psync_model::case::Case;
 use psync_model::casting::Casting;
 use psync_model::rulebook::Era;
 
+use super::list::Choice;
 use super::subject::{self, SubjectArgs};
 use super::{DOES_NOT_CONFORM, MISUSE, interrupt};
 
@@ -31,7 +32,7 @@ pub(crate) struct Args {
 /// Plays the case.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let case = find(&args.case)?;
-    let mut profile = args.subject.profile()?;
+    let mut profile = args.subject.choose(&Choice::default())?.profile;
     profile.era = played_era(case.header.era);
     interrupt::take_signals()?;
     subject::sanity(&profile)?;
@@ -101,7 +102,7 @@ fn find(name: &str) -> anyhow::Result<Case> {
         )
     };
     let (era, casting) = era.zip(casting).ok_or_else(unknown)?;
-    let suites = run::suites(era, &[casting])?;
+    let suites = run::suites(era, &[casting], false)?;
     let mut cases = suites.into_iter().flat_map(|suite| suite.cases);
     cases
         .find(|case| case.header.id == name)

@@ -7,19 +7,20 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use psync_conformance::play::needs;
-use psync_conformance::profile::Profile;
+use psync_conformance::needs;
+use psync_conformance::profile::{Access, Profile};
 use psync_conformance::report::record::{CaseRecord, Record, SuiteRecord, plan_lines};
 use psync_conformance::report::{self, html, junit, text};
-use psync_conformance::run::{self, Report, SCOPE, Suite};
+use psync_conformance::run::{self, ERRORS, Report, SCOPE, Suite};
 use psync_conformance::shorten::shorten;
 use psync_conformance::stage::as_replica::played_era;
 use psync_conformance::verdict::{Outcome, Verdict};
+use psync_model::rulebook::Era;
 
 use super::budget::Budget;
 use super::list::Choice;
 use super::progress::Meter;
-use super::subject::{self, SubjectArgs};
+use super::subject::{self, Chosen, SubjectArgs};
 use super::{DOES_NOT_CONFORM, MISUSE, interrupt};
 
 /// How many cases are played at a time unless told otherwise: they mostly wait.
@@ -84,27 +85,29 @@ impl Default for Args {
 
 /// Judges the subject.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut profile = args.subject.profile()?;
+    let Chosen { mut profile, eras } = args.subject.choose(&args.choice)?;
     if args.no_deviations {
         profile.deviations.clear();
     }
     if args.dry_run {
-        announce_cases(&profile, &derive(args, &profile)?);
+        announce_cases(&profile, &derive(args, &profile, &eras)?);
         return Ok(ExitCode::SUCCESS);
     }
     interrupt::take_signals()?;
     subject::sanity(&profile)?;
-    let suites = derive(args, &profile)?;
+    let suites = derive(args, &profile, &eras)?;
+    let kept = subject::settings(&profile)?;
     let record = play_all(args, &mut profile, &suites);
+    subject::restore(&profile, kept.as_ref())?;
     conclude(args, &profile, &record)
 }
 
 /// The suites of every era asked for.
-fn derive(args: &Args, profile: &Profile) -> anyhow::Result<Vec<Suite>> {
+fn derive(args: &Args, profile: &Profile, eras: &[Era]) -> anyhow::Result<Vec<Suite>> {
     let mut all = Vec::new();
-    for era in args.choice.eras(args.subject.eras(profile)) {
-        eprintln!("{era}: exploring the scope `{SCOPE}` of the specification");
-        let mut suites = args.choice.suites(era)?;
+    for &era in eras {
+        eprintln!("{era}: exploring the scopes `{SCOPE}` and `{ERRORS}` of the specification");
+        let mut suites = args.choice.suites(era, profile)?;
         if args.budget != Budget::All {
             suites.iter_mut().for_each(Suite::put_most_telling_first);
         }
@@ -129,7 +132,7 @@ fn announce(suites: &[Suite]) {
         .map(|suite| format!("{} as {}", suite.cases.len(), suite.casting.name()))
         .collect();
     println!(
-        "{}: {worlds} worlds and {edges} edges, no property broken; cases: {}",
+        "{}: {worlds} worlds and {edges} edges; cases: {}",
         first.era,
         cases.join(", ")
     );
@@ -137,8 +140,7 @@ fn announce(suites: &[Suite]) {
 
 fn announce_cases(profile: &Profile, suites: &[Suite]) {
     for case in suites.iter().flat_map(|suite| &suite.cases) {
-        let missing = needs(case);
-        let missing = missing.iter().find(|control| !profile.offers(**control));
+        let missing = needs::missing(case, profile);
         let note = missing.map_or_else(String::new, |control| {
             format!("  skipped: the subject does not offer {control:?}")
         });
@@ -193,7 +195,11 @@ fn cut_short(record: &Record, suites: &[Suite]) -> Option<String> {
 fn play(args: &Args, profile: &Profile, suite: &Suite, until: Option<Instant>) -> Report {
     let what = format!("{} {}", suite.era, suite.casting.name());
     let mut meter = Meter::new(what, suite.cases.len());
-    let jobs = usize::from(args.jobs);
+    // A server that ran already is the only one of its kind.
+    let jobs = match profile.access {
+        Access::Connect(_) => 1,
+        Access::Start { .. } => usize::from(args.jobs),
+    };
     run::run_until(suite, profile, jobs, &interrupt::STOP, until, |outcome| {
         let trouble = trouble(outcome);
         meter.done(trouble.as_deref());

@@ -1,32 +1,46 @@
 //! Who is judged: the options that name a subject, and everything that is refused before anything is touched.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::Args;
+use psync_conformance::control::Control;
+use psync_conformance::discover::{Found, Settings, discover};
+use psync_conformance::era::model_era;
 use psync_conformance::guard::{self, Permission};
-use psync_conformance::process::{StartOptions, Subject};
-use psync_conformance::profile::{Access, Profile};
+use psync_conformance::process::Subject;
+use psync_conformance::profile::{Access, ControlName, Profile};
 use psync_conformance::reply::Reply;
-use psync_conformance::stage::as_replica::played_era;
 use psync_conformance::transcript::{CaseClock, Transcript};
 use psync_model::rulebook::Era;
+
+use super::list::Choice;
 
 /// The subject that is judged unless another is named: this program itself, as the embedded server.
 pub(crate) const EMBEDDED: &str = "psync";
 
-/// The eras of the main job, the oldest first. `psync2` differs from its successor only where promotion and
-/// restarts matter, and can be asked for.
-const MAIN_ERAS: [Era; 3] = [Era::Sync, Era::Psync, Era::Psync2V7];
+/// The eras of the main job, the oldest first: all there are.
+const MAIN_ERAS: [Era; 4] = Era::ALL;
 
 /// Who is judged.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SubjectArgs {
-    /// Who is judged: `psync` (our own server), `redis`, `valkey`, or a profile in a file
+    /// Who is judged: `psync` (our own server), `redis`, `valkey`, another profile that ships, or one in a file
     #[arg(long, value_name = "NAME|FILE.toml", default_value = EMBEDDED)]
     pub(crate) subject: String,
+    /// Start this program in place of the profile's own: another build of the same server
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["connect", "command"])]
+    pub(crate) program: Option<PathBuf>,
+    /// Judge a server without a profile, started by this command: `my-server --port {port}`, and where it can follow
+    /// another `--replicaof {primary_host} {primary_port}`
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["connect", "subject"])]
+    pub(crate) command: Option<String>,
+    /// Judge a server without a profile that runs already, as a primary; everything in it is deleted
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "subject")]
+    pub(crate) connect: Option<String>,
     /// Let the embedded server be wrong in one way (needs the cargo feature `faults`; `psync-model faults` lists them)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["connect", "command", "program"])]
     pub(crate) fault: Option<String>,
     /// Touch a server that is not on this machine
     #[arg(long)]
@@ -36,10 +50,22 @@ pub(crate) struct SubjectArgs {
     pub(crate) allow_data: bool,
 }
 
+/// A subject that may be judged, and by which eras.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    /// The subject.
+    pub(crate) profile: Profile,
+    /// The eras.
+    pub(crate) eras: Vec<Era>,
+}
+
 impl Default for SubjectArgs {
     fn default() -> Self {
         Self {
             subject: EMBEDDED.to_owned(),
+            program: None,
+            command: None,
+            connect: None,
             fault: None,
             allow_remote: false,
             allow_data: false,
@@ -48,11 +74,44 @@ impl Default for SubjectArgs {
 }
 
 impl SubjectArgs {
-    /// The profile, once it is known that the subject may be judged.
-    pub(crate) fn profile(&self) -> anyhow::Result<Profile> {
-        let mut profile = Profile::load(&self.subject)?;
+    /// The profile and the eras, once it is known that the subject may be judged. A subject without a profile, or
+    /// whose era is to be found out, is talked to first.
+    pub(crate) fn choose(&self, choice: &Choice) -> anyhow::Result<Chosen> {
+        let mut profile = self.profile()?;
         if let Access::Connect(address) = &profile.access {
-            self.refuse_running(address, &profile)?;
+            self.refuse_precious(address, &profile)?;
+        }
+        let has_profile = self.connect.is_none() && self.command.is_none();
+        if !has_profile || choice.is_auto() {
+            let found = discover(&profile)
+                .with_context(|| format!("could not find out what {} is", profile.name))?;
+            tell(&found);
+            if has_profile {
+                profile.era = found.profile.era;
+            } else {
+                profile = found.profile;
+            }
+            refuse_unforgetful(&profile)?;
+        }
+        let shown = model_era(profile.era);
+        let eras = choice.eras(&self.claimed(&profile), shown);
+        Ok(Chosen { profile, eras })
+    }
+
+    fn profile(&self) -> anyhow::Result<Profile> {
+        if let Some(command) = &self.command {
+            return Ok(Profile::of_command(command)?);
+        }
+        if let Some(address) = &self.connect {
+            return Ok(Profile::of_address(address));
+        }
+        let mut profile = Profile::load(&self.subject)?;
+        if let Some(program) = &self.program {
+            ensure!(
+                self.subject != EMBEDDED && profile.replace_program(program),
+                "--program needs a profile that starts a server: {} is not started by its path",
+                self.subject
+            );
         }
         if let Some(fault) = &self.fault {
             self.refuse_fault(fault)?;
@@ -62,22 +121,32 @@ impl SubjectArgs {
     }
 
     /// The eras to be judged unless the user names others.
-    pub(crate) fn eras(&self, profile: &Profile) -> Vec<Era> {
+    fn claimed(&self, profile: &Profile) -> Vec<Era> {
         let fault = self.fault.as_deref().and_then(psync_model::fault::named);
         let shows = |era: &Era| fault.is_none_or(|fault| fault.in_era(*era).is_some());
-        let claimed = |era: &Era| played_era(*era) == profile.era;
-        if self.subject == EMBEDDED {
+        let is_embedded =
+            self.connect.is_none() && self.command.is_none() && self.subject == EMBEDDED;
+        if is_embedded {
             MAIN_ERAS.into_iter().filter(shows).collect()
         } else {
-            Era::ALL.into_iter().filter(claimed).collect()
+            vec![model_era(profile.era)]
         }
     }
 
     /// What to add to a command so that it means the same subject.
     pub(crate) fn as_options(&self) -> String {
+        if let Some(command) = &self.command {
+            return format!("--command '{command}'");
+        }
+        if let Some(address) = &self.connect {
+            return format!("--connect {address}");
+        }
+        let program = self.program.as_ref();
+        let program =
+            program.map_or_else(String::new, |path| format!(" --program {}", path.display()));
         let fault = self.fault.as_ref();
         let fault = fault.map_or_else(String::new, |name| format!(" --fault {name}"));
-        format!("--subject {}{fault}", self.subject)
+        format!("--subject {}{program}{fault}", self.subject)
     }
 
     fn refuse_fault(&self, name: &str) -> anyhow::Result<()> {
@@ -97,7 +166,8 @@ impl SubjectArgs {
         Ok(())
     }
 
-    fn refuse_running(&self, address: &str, profile: &Profile) -> anyhow::Result<()> {
+    /// Nobody loses data to us, unless they said so in so many words.
+    fn refuse_precious(&self, address: &str, profile: &Profile) -> anyhow::Result<()> {
         let permission = Permission {
             remote: self.allow_remote,
             data: self.allow_data,
@@ -105,21 +175,62 @@ impl SubjectArgs {
         let addr = guard::resolve(address, permission)?;
         let transcript = Transcript::new("guard", CaseClock::start());
         let limit = profile.waits.reply_ms.duration();
-        let mut control = psync_conformance::control::Control::connect(addr, limit, transcript)
+        let mut control = Control::connect(addr, limit, transcript)
             .with_context(|| format!("{} cannot be reached at {addr}", profile.name))?;
-        guard::check_empty(&mut control, permission)?;
-        bail!(
-            "{} runs already at {addr}; this version judges only servers that it starts itself: give the profile a command",
-            profile.name
-        )
+        Ok(guard::check_empty(&mut control, permission)?)
     }
+}
+
+/// A server that runs already keeps its process from case to case, and must be able to forget.
+fn refuse_unforgetful(profile: &Profile) -> anyhow::Result<()> {
+    let forgets = profile.offers(ControlName::BacklogTtl) && profile.offers(ControlName::Info);
+    ensure!(
+        !matches!(profile.access, Access::Connect(_)) || forgets,
+        "{} cannot be brought back to a fresh beginning between two cases: that takes INFO and CONFIG SET \
+         repl-backlog-ttl. Let the judge start it instead, with --command",
+        profile.name
+    );
+    Ok(())
+}
+
+fn tell(found: &Found) {
+    let profile = &found.profile;
+    let controls: Vec<String> = profile.controls.iter().map(ToString::to_string).collect();
+    eprintln!("{}: speaks like era {}", profile.name, profile.era.name());
+    for reason in &found.because {
+        eprintln!("  {reason}");
+    }
+    eprintln!("  offers: {}", controls.join(", "));
+}
+
+/// What a server that ran before is set to, to be set to again at the end.
+pub(crate) fn settings(profile: &Profile) -> anyhow::Result<Option<Settings>> {
+    match &profile.access {
+        Access::Connect(_) => Ok(Some(Settings::of(&mut control(profile)?)?)),
+        Access::Start { .. } => Ok(None),
+    }
+}
+
+/// Sets it to that again, and takes the judge's own keys away.
+pub(crate) fn restore(profile: &Profile, settings: Option<&Settings>) -> anyhow::Result<()> {
+    if let Some(settings) = settings {
+        let mut control = control(profile)?;
+        control.expect_ok(&["FLUSHALL"])?;
+        settings.restore(&mut control)?;
+    }
+    Ok(())
+}
+
+fn control(profile: &Profile) -> anyhow::Result<Control> {
+    let subject = Subject::of(profile)?;
+    Ok(subject.control(Transcript::new("settings", CaseClock::start()))?)
 }
 
 /// Starts the subject, talks to it as any client would, and ends it: a dead server is called dead.
 pub(crate) fn sanity(profile: &Profile) -> anyhow::Result<()> {
     let started = Instant::now();
     let conversation = || -> anyhow::Result<()> {
-        let subject = Subject::start(profile, &StartOptions::default())?;
+        let subject = Subject::of(profile)?;
         let mut control = subject.control(Transcript::new("sanity", CaseClock::start()))?;
         control.expect_ok(&["SET", "sanity", "yes"])?;
         let came = control.command(&["GET", "sanity"])?;

@@ -92,6 +92,15 @@ impl PlayedPrimary {
         found.unwrap_or_else(|| Err(self.timed_out("request", deadline)))
     }
 
+    /// The next request on this connection: a subject whose first request was refused may ask again, in another way.
+    pub fn next_request_on(
+        &self,
+        link: LinkId,
+        deadline: Deadline,
+    ) -> Result<Request, PlayedError> {
+        self.on_link(link, "request", deadline, |link| link.requests.pop_front())
+    }
+
     /// The next acknowledgement of a connection, in order of arrival.
     pub fn next_acknowledgement(
         &self,

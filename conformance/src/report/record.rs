@@ -15,10 +15,9 @@ use psync_model::rulebook::Era;
 use serde::{Deserialize, Serialize};
 
 use super::address;
-use crate::pattern::Pattern;
-use crate::profile::{ControlName, Profile};
+use crate::profile::{ControlName, Deviation, Profile};
 use crate::run::{Report, Suite};
-use crate::verdict::{Failure, Verdict};
+use crate::verdict::{Failure, Mismatch, Verdict};
 
 /// The format's name, on the first line.
 pub const FORMAT: &str = "psync-report";
@@ -195,28 +194,24 @@ impl Record {
 
     /// Notes the known deviations of which nothing was seen, once everything has been played.
     pub fn note_stale_deviations(&mut self, profile: &Profile) {
-        let played = |known: &Pattern| {
+        let played = |known: &Deviation| {
             let concerns = |suite: &SuiteRecord| {
                 let place = format!("{}/{}/", suite.era, suite.casting);
-                known.as_str().starts_with(&place) || known.as_str().starts_with('*')
+                let check = known.check.as_str();
+                check.starts_with(&place) || check.starts_with('*')
             };
             self.suites.iter().any(concerns)
         };
-        let seen = |known: &Pattern| {
-            let mut failures = self.cases().filter_map(|(suite, case)| {
-                let failure = case.failure()?;
-                Some(address(
-                    suite.era,
-                    suite.casting,
-                    failure.step,
-                    failure.mismatch.check,
-                ))
-            });
-            failures.any(|came| known.is(&came))
+        let seen = |known: &Deviation| {
+            let mut cases = self.cases();
+            cases.any(|(suite, case)| {
+                case.failure()
+                    .is_some_and(|failure| explains(known, suite.era, suite.casting, failure))
+            })
         };
-        let known = profile.deviations.iter().map(|known| &known.check);
+        let known = profile.deviations.iter();
         let stale = known.filter(|known| played(known) && !seen(known));
-        self.run.stale_deviations = stale.map(|known| known.as_str().to_owned()).collect();
+        self.run.stale_deviations = stale.map(Deviation::name).collect();
     }
 
     /// Whether the harness failed, at some case or as a whole.
@@ -407,17 +402,17 @@ fn deviation(suite: &Suite, verdict: &Verdict, profile: &Profile) -> Option<Stri
     let Verdict::Fail(failure) = verdict else {
         return None;
     };
-    let came = address(
-        suite.era,
-        suite.casting,
-        failure.step,
-        failure.mismatch.check,
-    );
     let known = profile.deviations.iter();
-    let mut known = known.filter(|known| known.check.is(&came));
+    let mut known = known.filter(|known| explains(known, suite.era, suite.casting, failure));
     known
         .next()
         .map(|known| format!("{} ({})", known.reason, known.link))
+}
+
+/// Whether a deviation is known to come to this failure.
+fn explains(known: &Deviation, era: Era, casting: Casting, failure: &Failure) -> bool {
+    let Mismatch { check, came, .. } = &failure.mismatch;
+    known.explains(&address(era, casting, failure.step, *check), came)
 }
 
 #[cfg(test)]
@@ -427,11 +422,11 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::transcript::{Direction, Log, LogLine};
-    use crate::verdict::{Check, Mismatch};
+    use crate::verdict::Check;
 
     /// A record with a case that passed and one that failed.
     pub(crate) fn sample() -> Record {
-        let suites = crate::run::suites(Era::Sync, &[Casting::Replica]).unwrap();
+        let suites = crate::run::suites(Era::Sync, &[Casting::Replica], false).unwrap();
         let plan = plan_lines(&suites[0].cases[0]);
         let failure = Failure {
             at: 0,
@@ -507,7 +502,7 @@ pub(crate) mod tests {
         let bad = [
             (String::new(), 1),
             ("{}\n".to_owned(), 1),
-            (good.replacen("\"1.0\"", "\"2.0\"", 1), 1),
+            (good.replacen(&format!("\"{VERSION}\""), "\"2.0\"", 1), 1),
             (
                 good.lines().next().unwrap().to_owned() + "\n{\"record\":\"case\"}\n",
                 2,

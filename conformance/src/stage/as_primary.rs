@@ -5,11 +5,12 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use psync_model::offset::ReplOffset;
 use psync_model::oracle::Possible;
 use psync_model::rulebook::{Identity, SavedLabel};
 use psync_model::step::Step;
-use psync_model::token::Token;
-use psync_model::world::{Framing, Id, Node, NodeId, Reply, Wire, World};
+use psync_model::token::{COMMAND_UNITS, Token};
+use psync_model::world::{Framing, Id, Node, NodeId, Offset, Reply, Wire, World};
 
 use super::{PRIMARY, REPLICA, Stage, Trouble, required, without_base};
 use crate::binding::{BASE_KEY, BASE_VALUE, Binding, COMMAND_BYTES, HEAD_BYTES};
@@ -35,9 +36,9 @@ const MARK: [u8; 40] = *b"psync-conformance-end-of-snapshot-mark--";
 
 /// The played primary's side of a case.
 pub struct AsPrimary {
-    stage: Stage,
-    played: PlayedPrimary,
-    link: Option<LinkId>,
+    pub(super) stage: Stage,
+    pub(super) played: PlayedPrimary,
+    pub(super) link: Option<LinkId>,
     cut: Option<LinkId>,
     names: Names,
 }
@@ -134,12 +135,15 @@ impl AsPrimary {
             Step::ReceiveSnapshot { .. } => self.send_snapshot(step),
             Step::ReadHead { .. } | Step::Apply { .. } => self.send_command(step),
             Step::Acknowledge { .. } => self.acknowledgement(),
+            Step::ReceiveError { .. } => self.send_error(step),
+            Step::FailLoad { .. } => self.send_broken_snapshot(step),
+            Step::ResizeBacklog { node } => self.resize_backlog(step, node),
             _ => self.drive(step),
         }
     }
 
     /// A step of the played primary, or of the world, with the numbering that follows from it.
-    fn drive(&mut self, step: Step) -> Result<(), Trouble> {
+    pub(super) fn drive(&mut self, step: Step) -> Result<(), Trouble> {
         let before = *self.stage.world();
         self.stage.drive(step)?;
         self.number(&before)?;
@@ -159,13 +163,26 @@ impl AsPrimary {
         let named = binding.name(is.id).is_some() && was.id == is.id;
         let name = if named { None } else { Some(self.names.name()) };
         let binding = self.stage.binding();
-        let byte = continued_byte(binding, was, is).unwrap_or_else(|| self.names.offset());
+        // What is compared with numbers, and not only with each other, must begin where the model's numbers do.
+        let absolute = self.stage.setting.book.compares_absolute_numbers();
+        let byte = continued_byte(binding, was, is).unwrap_or_else(|| {
+            if absolute {
+                absolute_byte(is.offset)
+            } else {
+                self.names.offset()
+            }
+        });
         self.stage.rebind(|world, binding| {
             let own = world.node(PRIMARY);
             binding.forget_unused(world);
             let fresh = name
                 .as_deref()
                 .is_none_or(|name| binding.bind_name(own.id, name));
+            let nowhere = ReplOffset(-1);
+            if absolute && own.offset != nowhere {
+                // Where a copy by SYNC is said to be.
+                let _ = binding.bind_byte(own.id, nowhere, -1);
+            }
             assert!(
                 fresh && binding.bind_byte(own.id, own.offset, byte),
                 "the played primary numbers its own stream"
@@ -173,7 +190,7 @@ impl AsPrimary {
         })
     }
 
-    fn lose_link(&mut self, step: Step) -> Result<(), Trouble> {
+    pub(super) fn lose_link(&mut self, step: Step) -> Result<(), Trouble> {
         if self.stage.world().link(REPLICA).wire == Wire::Whole {
             self.cut = self.link.take();
         }
@@ -189,7 +206,7 @@ impl AsPrimary {
         self.drive(step)
     }
 
-    fn close_cut_link(&mut self, step: Step) -> Result<(), Trouble> {
+    pub(super) fn close_cut_link(&mut self, step: Step) -> Result<(), Trouble> {
         self.played.set_accepting(false);
         for link in self.cut.take().into_iter().chain(self.link.take()) {
             self.played.close(link)?;
@@ -350,7 +367,7 @@ impl AsPrimary {
         now.is_some_and(|now| came < now && (now - came) <= COMMAND_BYTES as i64 * 4)
     }
 
-    fn settle(&mut self) -> Result<(), Trouble> {
+    pub(super) fn settle(&mut self) -> Result<(), Trouble> {
         let identity = self.stage.setting.book.identity;
         self.stage.settle(glance, |shown, possible, binding| {
             agrees(shown, possible, binding, identity)
@@ -365,10 +382,16 @@ impl AsPrimary {
             })
     }
 
-    fn link(&self) -> Result<LinkId, Trouble> {
+    pub(super) fn link(&self) -> Result<LinkId, Trouble> {
         self.link
             .ok_or_else(|| Trouble::Parted("the subject has no connection".to_string()))
     }
+}
+
+/// The byte that stands for an offset if the numbering begins at zero.
+fn absolute_byte(offset: Offset) -> i64 {
+    let units = i64::from(offset.0);
+    units / COMMAND_UNITS * COMMAND_BYTES as i64 + units % COMMAND_UNITS
 }
 
 /// The byte at which the played primary's offset lies, as it follows from where it was: the same numbering
@@ -391,7 +414,7 @@ fn continued_byte(binding: &Binding, was: &Node, is: &Node) -> Option<i64> {
 }
 
 /// What did not come, or came as no protocol at all.
-fn due(error: &PlayedError, what: &str) -> Trouble {
+pub(super) fn due(error: &PlayedError, what: &str) -> Trouble {
     let check = match error {
         PlayedError::Peer { .. } => Check::Protocol,
         _ => Check::Progress,
@@ -475,14 +498,11 @@ fn request_agrees(
         Request::Sync => Request::Sync,
     };
     if due == came {
-        Ok(())
-    } else {
-        Err(Mismatch::new(
-            Check::Request,
-            due.to_string(),
-            request.to_string(),
-        ))
+        return Ok(());
     }
+    // A world in which there is a request says more than one in which there is none yet.
+    let wrong = Mismatch::new(Check::Request, due.to_string(), request.to_string());
+    Err(wrong.after(1))
 }
 
 fn acknowledgement_agrees(

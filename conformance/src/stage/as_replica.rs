@@ -12,6 +12,7 @@ use crate::binding::{BASE_KEY, BASE_VALUE, HEAD_BYTES};
 use crate::conn::{ConnError, Deadline};
 use crate::era::Era;
 use crate::played::{Abandoned, PlayedError, PlayedReplica, Request};
+use crate::profile::ControlName;
 use crate::rdb;
 use crate::verdict::{Check, Mismatch};
 use crate::wire::{Body, Phase, Reader};
@@ -132,12 +133,17 @@ impl AsReplica {
             | Step::AttachToSnapshot { .. }
             | Step::Ping { .. } => self.await_hidden(step),
             Step::ReceiveAcknowledgement { .. } => self.take_as_done(step),
+            Step::ResizeBacklog { node } => {
+                if node == PRIMARY {
+                    self.stage.resize_backlog()?;
+                }
+                self.drive(step)
+            }
             Step::StrangerLeaves { .. } | Step::Save { .. } => self.drive(step),
             Step::Promote { .. }
             | Step::Follow { .. }
             | Step::RestartAsPrimary { .. }
             | Step::RestartAsReplica { .. }
-            | Step::ResizeBacklog { .. }
             | Step::AnswerWithError { .. }
             | Step::RefuseForNow { .. }
             | Step::ReceiveError { .. }
@@ -201,7 +207,8 @@ impl AsReplica {
     }
 
     fn expire_backlog(&mut self, step: Step) -> Result<(), Trouble> {
-        self.stage.configure("repl-backlog-ttl", "1")?;
+        let ttl = ControlName::BacklogTtl;
+        self.stage.configure(ttl, "repl-backlog-ttl", "1")?;
         let deadline = self.stage.deadline();
         let expired =
             self.stage
@@ -209,7 +216,7 @@ impl AsReplica {
                 .wait_replication("an expired backlog", deadline, |shown| {
                     !shown.backlog.active
                 });
-        self.stage.configure("repl-backlog-ttl", "0")?;
+        self.stage.configure(ttl, "repl-backlog-ttl", "0")?;
         match expired {
             Ok(_) => self.drive(step),
             Err(error) => Err(Trouble::wrong(Mismatch::new(

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use psync_model::step::Step;
 use psync_model::world::{Framing, World};
 
+use super::opening::HELD_DELAY_S;
 use super::{Stage, Trouble, required};
+use crate::profile::ControlName;
 
 /// How long a snapshot is held open on a server whose snapshot cannot be released: longer than what a plan
 /// does meanwhile, which takes some milliseconds.
@@ -58,41 +60,60 @@ impl Stage {
         };
         let delay_us = open_us / (self.world().node(super::PRIMARY).data.writes().count() + 1);
         if fate == Fate::Fails {
-            obstacle.place(self.subject.data_folder())?;
+            obstacle.place(self.subject.data_folder()?)?;
         } else {
             obstacle.remove()?;
         }
-        self.configure("rdb-key-save-delay", &delay_us.to_string())?;
+        self.configure(
+            ControlName::KeySaveDelay,
+            "rdb-key-save-delay",
+            &delay_us.to_string(),
+        )?;
         let directly = if framing == Framing::Socket {
             "yes"
         } else {
             "no"
         };
-        self.configure("repl-diskless-sync", directly)?;
+        self.configure(ControlName::DisklessSync, "repl-diskless-sync", directly)?;
         self.permit(|permits| {
             permits.framing = Some(framing);
             permits.failure = fate == Fate::Fails;
             permits.unending = fate == Fate::NeverEnds;
         });
-        self.configure("repl-diskless-sync-delay", "0")
+        self.configure(ControlName::DisklessDelay, "repl-diskless-sync-delay", "0")
     }
 
     /// Holds back the next snapshot, whenever a replica comes to wait for one.
     pub fn hold_start(&mut self) -> Result<(), Trouble> {
-        let delay = super::HELD_DELAY_S.to_string();
-        self.configure("repl-diskless-sync-delay", &delay)?;
-        self.configure("repl-diskless-sync", "yes")?;
+        if !self.profile.offers(ControlName::DisklessDelay) {
+            return Ok(());
+        }
+        let delay = HELD_DELAY_S.to_string();
+        self.configure(
+            ControlName::DisklessDelay,
+            "repl-diskless-sync-delay",
+            &delay,
+        )?;
+        self.configure(ControlName::DisklessDelay, "repl-diskless-sync", "yes")?;
         self.permit(|permits| permits.framing = None);
         Ok(())
     }
 
     /// Lets the running snapshot come to its end, where the subject can be told so.
     pub fn release_end(&mut self) -> Result<(), Trouble> {
-        self.configure("rdb-key-save-delay", "0")
+        self.configure(ControlName::KeySaveDelay, "rdb-key-save-delay", "0")
     }
 
-    /// Sets a directive.
-    pub fn configure(&mut self, name: &'static str, value: &str) -> Result<(), Trouble> {
+    /// Sets a directive, if the subject has it.
+    pub fn configure(
+        &mut self,
+        control: ControlName,
+        name: &'static str,
+        value: &str,
+    ) -> Result<(), Trouble> {
+        if !self.profile.offers(control) {
+            return Ok(());
+        }
         required(
             self.control.expect_ok(&["CONFIG", "SET", name, value]),
             "configure the subject",

@@ -8,7 +8,9 @@
 
 pub mod as_primary;
 pub mod as_replica;
+mod errors;
 pub mod holds;
+pub mod opening;
 mod seen_of_primary;
 mod stranger;
 
@@ -17,17 +19,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use psync_model::case::Case;
+use psync_model::casting::Casting;
 use psync_model::oracle::{Oracle, OracleError, Possible};
 use psync_model::rules::Setting;
 use psync_model::step::Step;
 use psync_model::world::{NodeId, World};
 
-use crate::binding::{BASE_KEY, Binding, KeyValue, backlog_bytes};
+use crate::binding::{BASE_KEY, Binding, KeyValue};
 use crate::conn::Deadline;
 use crate::control::Control;
 use crate::data::DataSet;
-use crate::process::{StartOptions, Subject};
-use crate::profile::Profile;
+use crate::process::Subject;
+use crate::profile::{ControlName, Profile};
 use crate::proxy::Proxy;
 use crate::transcript::{CaseClock, Transcript};
 use crate::verdict::{Check, Failure, Mismatch};
@@ -41,9 +44,6 @@ pub const PRIMARY: NodeId = NodeId::Primary;
 /// How long to pause between two looks at a subject that has not got there yet. What is awaited is what it
 /// shows, not the time.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
-
-/// A delay that holds snapshots back until told otherwise, in seconds.
-const HELD_DELAY_S: u32 = 3_600;
 
 /// Why a case cannot go on.
 #[derive(Debug)]
@@ -135,6 +135,8 @@ impl Permits {
             // What a played primary has put into the pipe stays with the harness until it is sent.
             Step::ReceiveContinue { .. }
             | Step::ReceiveFullResync { .. }
+            | Step::ReceiveError { .. }
+            | Step::FailLoad { .. }
             | Step::ReceiveSnapshot { .. }
             | Step::ReadHead { .. }
             | Step::Apply { .. } => false,
@@ -152,12 +154,15 @@ impl Stage {
         clock: CaseClock,
     ) -> Result<Self, Trouble> {
         let setting = case.setting()?;
-        let subject = Subject::start(profile, &start_options(&setting, primary))?;
         let transcript = Transcript::new("control", clock);
-        let control = subject.control(transcript.clone())?;
+        let (subject, control) = opening::open(profile, &setting, primary, transcript.clone())?;
         let scope = case.header.scope;
         let casting = case.header.casting;
-        let permits = Permits::default();
+        let permits = Permits {
+            // A snapshot that nothing holds back starts when the subject likes.
+            framing: (!profile.offers(ControlName::DisklessDelay)).then_some(profile.snapshot),
+            ..Permits::default()
+        };
         let allowed = |step| scope.allows(step) && permits.allow(step);
         let oracle = Oracle::new(setting, casting, allowed, Binding::default());
         Ok(Self {
@@ -187,14 +192,14 @@ impl Stage {
         &mut self,
         primary: Option<std::net::SocketAddr>,
     ) -> Result<(), Trouble> {
-        let children = children_of(self.subject.process_id());
+        let children = self.subject.process_id().map(children_of);
         self.subject.kill()?;
-        children.into_iter().for_each(kill_orphan);
-        self.subject
-            .restart(&start_options(&self.setting, primary))?;
+        children.into_iter().flatten().for_each(kill_orphan);
+        let options = opening::start_options(&self.profile, &self.setting, primary);
+        self.subject.restart(&options)?;
         let transcript = self.transcript("control");
         self.control = self.subject.control(transcript)?;
-        Ok(())
+        opening::configure(&mut self.control, &self.profile, &self.setting)
     }
 
     /// Changes what the harness has made possible.
@@ -341,8 +346,10 @@ impl Stage {
         glance: impl Fn(&mut Control) -> Result<T, Trouble>,
         look: impl Fn(&T, &Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
     ) -> Result<(), Trouble> {
-        let due = self.times_due(step);
-        self.watch(glance, look, |possible| times_taken(possible, step) >= due)
+        let (due, casting) = (self.times_due(step), self.case.header.casting);
+        self.watch(glance, look, |possible| {
+            times_taken(possible, step, casting) >= due
+        })
     }
 
     /// For a step that nothing the subject shows gives away, but that follows at once on what the harness has
@@ -353,7 +360,7 @@ impl Stage {
         glance: impl Fn(&mut Control) -> Result<T, Trouble>,
         look: impl Fn(&T, &Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
     ) -> Result<(), Trouble> {
-        let due = self.times_due(step);
+        let (due, casting) = (self.times_due(step), self.case.header.casting);
         required(
             self.control.barrier(),
             "make sure that the subject has done what was asked",
@@ -361,7 +368,7 @@ impl Stage {
         self.watch(
             glance,
             |seen, possible, binding| {
-                if times_taken(possible, step) < due {
+                if times_taken(possible, step, casting) < due {
                     return Err(Mismatch::new(Check::Progress, step.to_string(), "not yet"));
                 }
                 look(seen, possible, binding)
@@ -373,7 +380,7 @@ impl Stage {
     /// How often the plan has asked for a step so far, the present one included.
     fn times_due(&self, step: Step) -> usize {
         let so_far = &self.case.steps[..=self.at.min(self.case.steps.len() - 1)];
-        so_far.iter().filter(|other| **other == step).count()
+        times_in_this_life(so_far, step, self.case.header.casting)
     }
 
     fn watch<T>(
@@ -382,14 +389,26 @@ impl Stage {
         look: impl Fn(&T, &Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
         enough: impl Fn(&Possible<Binding>) -> bool,
     ) -> Result<(), Trouble> {
-        let deadline = self.deadline();
+        let mut deadline = self.deadline();
         loop {
+            let is_late = deadline.remaining().is_none();
             let seen = glance(&mut self.control)?;
-            let agreed = self.observe(|possible, binding| look(&seen, possible, binding));
+            let look = |possible: &Possible<Binding>, binding: &mut Binding| {
+                look(&seen, possible, binding)
+            };
+            // What disagrees for a moment is no reason to believe that a snapshot has ended which cannot.
+            let was_unending = self.permits.unending;
+            let agreed = if is_late {
+                self.observe(look)
+            } else {
+                self.observe_once(look)
+            };
             if agreed.is_ok() && self.oracle.possible().iter().all(&enough) {
                 return Ok(());
             }
-            if deadline.remaining().is_none() {
+            if is_late && was_unending && !self.permits.unending {
+                deadline = self.deadline();
+            } else if is_late {
                 return Err(match agreed {
                     Err(mismatches) => worst(mismatches),
                     Ok(()) => self.overdue(deadline),
@@ -419,8 +438,18 @@ impl Stage {
     }
 }
 
-fn times_taken(possible: &Possible<Binding>, step: Step) -> usize {
-    possible.path.iter().filter(|other| **other == step).count()
+fn times_taken(possible: &Possible<Binding>, step: Step, casting: Casting) -> usize {
+    times_in_this_life(&possible.path, step, casting)
+}
+
+/// How often a step was taken since the subject last died: what it had begun before nobody will see the end of.
+fn times_in_this_life(steps: &[Step], step: Step, casting: Casting) -> usize {
+    let dies = |step: &Step| match casting {
+        Casting::Primary => matches!(step, Step::RestartPrimary { .. }),
+        Casting::Replica => matches!(step, Step::RestartReplica { .. }),
+    };
+    let since = steps.iter().rev().take_while(|step| !dies(step));
+    since.filter(|other| **other == step).count()
 }
 
 /// Of several reasons that of the world that agrees the furthest says what is wrong; among equals the first.
@@ -445,29 +474,6 @@ fn worst(mut mismatches: Vec<Mismatch>) -> Trouble {
 pub fn without_base(mut data: DataSet) -> DataSet {
     data.remove(0, BASE_KEY.as_bytes());
     data
-}
-
-/// Configuration that every case starts with: no PINGs, nothing expires, and no snapshot begins by itself.
-fn start_options(setting: &Setting, primary: Option<std::net::SocketAddr>) -> StartOptions {
-    let directives = [
-        (
-            "--repl-backlog-size",
-            backlog_bytes(setting.backlog_commands).to_string(),
-        ),
-        ("--repl-backlog-ttl", "0".to_string()),
-        ("--repl-ping-replica-period", "3600".to_string()),
-        ("--repl-diskless-sync", "yes".to_string()),
-        ("--repl-diskless-sync-delay", HELD_DELAY_S.to_string()),
-    ];
-    let extra_args = directives
-        .into_iter()
-        .flat_map(|(name, value)| [name.to_string(), value])
-        .collect();
-    StartOptions {
-        program: None,
-        primary,
-        extra_args,
-    }
 }
 
 /// The processes a subject has started, on Linux; a snapshot's child would otherwise outlive it and write its

@@ -57,7 +57,7 @@ fn killed_subject_restarts_in_its_folder_and_drop_leaves_nothing() {
     let Some(mut server) = redis(&StartOptions::default()) else {
         return;
     };
-    let (addr, folder) = (server.addr(), server.data_folder());
+    let (addr, folder) = (server.addr(), server.data_folder().unwrap());
     let mut control = server.control(transcript("control")).unwrap();
     control.expect_ok(&["SET", "a", "1"]).unwrap();
     control.expect_ok(&["SAVE"]).unwrap();
@@ -124,7 +124,7 @@ fn panic_kills_the_subject_and_removes_its_folder() {
     };
     let (addr, root) = (
         server.addr(),
-        server.data_folder().parent().unwrap().to_owned(),
+        server.data_folder().unwrap().parent().unwrap().to_owned(),
     );
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
         let _server = server;

@@ -319,7 +319,7 @@ fn saved_snapshot_is_read_and_ours_is_loaded_at_start() {
     };
     let data = fill(&mut control(&server));
     control(&server).expect_ok(&["SAVE"]).unwrap();
-    let file = server.data_folder().join("dump.rdb");
+    let file = server.data_folder().unwrap().join("dump.rdb");
     assert_eq!(rdb::read(&fs::read(&file).unwrap()).unwrap().data, data);
 
     server.kill().unwrap();

@@ -13,7 +13,7 @@ const SAMPLE: usize = 8;
 
 #[test]
 fn our_own_server_passes_a_sample_of_every_suite() {
-    for era in [Era::Sync, Era::Psync, Era::Psync2V7] {
+    for era in Era::ALL {
         for casting in Casting::ALL {
             let mut suite = suite(era, casting);
             let every = suite.cases.len().div_ceil(SAMPLE);

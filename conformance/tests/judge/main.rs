@@ -13,4 +13,5 @@ mod not_judged;
 mod redis_server;
 #[cfg(feature = "faults")]
 mod reports;
+mod strangers;
 mod support;

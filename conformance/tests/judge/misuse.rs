@@ -140,28 +140,6 @@ fn a_subject_that_does_not_start_is_called_so() {
 }
 
 #[test]
-fn a_running_server_is_not_touched() {
-    let folder = tempfile::tempdir().unwrap();
-    let profile = crate::support::embedded(psync_model::rulebook::Era::Psync2V7, &[], 1_000);
-    let options = psync_conformance::process::StartOptions::default();
-    let server = psync_conformance::process::Subject::start(&profile, &options).unwrap();
-    let text = format!(
-        "name = \"mine\"\nera = \"psync2-v7\"\nconnect = \"{}\"\n",
-        server.addr()
-    );
-    let file = written(folder.path(), "mine.toml", &text);
-    assert!(refusal(&["run", "--subject", &file]).contains("judges only servers that it starts"));
-    let transcript = psync_conformance::transcript::Transcript::new(
-        "test",
-        psync_conformance::transcript::CaseClock::start(),
-    );
-    let mut control = server.control(transcript).unwrap();
-    control.expect_ok(&["SET", "precious", "data"]).unwrap();
-    assert!(refusal(&["run", "--subject", &file]).contains("--allow-data"));
-    assert_eq!(control.data_set().unwrap().len(), 1);
-}
-
-#[test]
 fn a_fault_is_only_for_our_own_server_in_a_build_that_has_them() {
     assert!(
         refusal(&[

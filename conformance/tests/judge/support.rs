@@ -27,7 +27,9 @@ name = "psync"
 era = "{era}"
 command = ["{PROGRAM}", "embedded-server", "--port", "{{port}}", "--dir", "{{dir}}", "--era", "{{era}}"{words}]
 replica_args = ["--replicaof", "{{primary_host}}", "{{primary_port}}"]
-controls = ["config-set", "save", "diskless-sync", "diskless-delay", "key-save-delay", "backlog-ttl", "restart", "kill", "info", "wait"]
+controls = ["directives", "backlog-size", "config-set", "save", "diskless-sync", "diskless-delay", "key-save-delay", "backlog-ttl", "restart", "kill", "info", "wait"]
+[config]
+repl-ping-replica-period = "3600"
 [waits]
 observe_ms = {observe_ms}
 "#
@@ -43,7 +45,7 @@ pub(crate) fn suite(era: Era, casting: Casting) -> Suite {
     static DERIVED: OnceLock<Mutex<Derived>> = OnceLock::new();
     let mut derived = DERIVED.get_or_init(Mutex::default).lock().unwrap();
     if !derived.contains_key(&(era, casting)) {
-        for suite in run::suites(era, &Casting::ALL).unwrap() {
+        for suite in run::suites(era, &Casting::ALL, false).unwrap() {
             derived.insert((era, suite.casting), (suite.cases, suite.targets));
         }
     }
