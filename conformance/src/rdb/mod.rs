@@ -10,7 +10,7 @@ mod lzf;
 mod read;
 mod write;
 
-pub use read::read;
+pub use read::{label_at_beginning, read};
 pub use write::write;
 
 /// The oldest format the harness reads and writes: that of Redis 2.6.

@@ -47,6 +47,25 @@ pub fn read(bytes: &[u8]) -> Result<Snapshot, RdbError> {
     Ok(snapshot)
 }
 
+/// The label of a snapshot of which only the beginning is here: the fields stand in front of all else.
+pub fn label_at_beginning(bytes: &[u8]) -> Option<Label> {
+    let is_snapshot = bytes.starts_with(b"REDIS") || bytes.starts_with(b"VALKEY");
+    let (mut input, mut fields) = (
+        Input {
+            bytes,
+            at: HEADER_BYTES,
+        },
+        Vec::new(),
+    );
+    while is_snapshot && matches!(input.byte("the kind of a record"), Ok(kind::FIELD)) {
+        let (Ok(name), Ok(value)) = (input.string("its name"), input.string("a field")) else {
+            break;
+        };
+        fields.push((lossy(&name), lossy(&value)));
+    }
+    label(&fields)
+}
+
 fn version(bytes: &[u8]) -> Result<u32, RdbError> {
     let not_a_snapshot = || RdbError::NotASnapshot {
         came: Excerpt::of(bytes),
