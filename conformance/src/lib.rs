@@ -25,4 +25,5 @@ pub mod shorten;
 pub mod stage;
 pub mod transcript;
 pub mod verdict;
+pub mod watch;
 pub mod wire;

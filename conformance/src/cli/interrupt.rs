@@ -10,12 +10,17 @@ pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
 /// Set by a signal only.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Takes signals from now on.
+/// Takes signals from now on, for a run of cases.
 pub(crate) fn take_signals() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
+    take_signals_saying("stopping after the cases in hand")
+}
+
+/// Takes signals from now on, and says this when one comes.
+pub(crate) fn take_signals_saying(what: &'static str) -> anyhow::Result<()> {
+    ctrlc::set_handler(move || {
         INTERRUPTED.store(true, Ordering::Relaxed);
         STOP.store(true, Ordering::Relaxed);
-        eprintln!("psync-conformance: stopping after the cases in hand");
+        eprintln!("psync-conformance: {what}");
     })
     .context("could not prepare for Ctrl-C")
 }

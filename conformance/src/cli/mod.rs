@@ -12,6 +12,7 @@ mod replay;
 mod report;
 mod run;
 mod subject;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ Examples:
   psync-conformance replay FILE --subject redis      one case, step by step; a failure prints this line
   psync-conformance cases --out cases                every case as JSON Lines, for other tools
   psync-conformance compare OLD NEW                  what changed between two runs (target/psync/NAME/report.jsonl)
+  psync-conformance watch --listen 127.0.0.1:7777 --primary 127.0.0.1:6379
+                                                     judge what passes between real servers
 
 A case is a plan derived from the specification. It is played with the subject as the primary (the judge plays
 its replica) or as the replica (the judge plays its primary); what the subject does is compared with everything
@@ -73,6 +76,8 @@ enum Command {
     Compare(compare::Args),
     /// Make one page of several runs.
     Report(report::Args),
+    /// Stand between real replicas and a real primary, and say what the protocol does not allow.
+    Watch(watch::Args),
     /// Be the embedded server until standard input ends; the judge starts itself so.
     #[command(hide = true, disable_help_flag = true)]
     EmbeddedServer {
@@ -92,6 +97,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Cases(args)) => cases::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::EmbeddedServer { args }) => Ok(embedded_server(args)),
     }
 }
