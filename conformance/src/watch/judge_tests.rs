@@ -403,6 +403,14 @@ fn the_canonical_conversations_are_clean_at_every_split() {
             .snapshot(S, 236)
             .stream(&["PING"])
             .cut();
+        // A client of redis-cli: its snapshot is filtered, and the stream follows.
+        talk.open()
+            .say(&["REPLCONF", "rdb-filter-only", ""])
+            .hear("+OK\r\n")
+            .pass(From::Replica, b"SYNC\r\n")
+            .snapshot(S, 236)
+            .stream(&["PING"])
+            .cut();
         talk.open()
             .say(&["REPLCONF", "rdb-only", "1"])
             .hear("+OK\r\n")

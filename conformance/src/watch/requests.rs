@@ -76,7 +76,6 @@ fn replconf(command: &Scanner) -> Said {
             "listening-port" => port = value.parse().ok(),
             "capa" => has_psync2 |= value.eq_ignore_ascii_case("psync2"),
             "rdb-only" => is_rdb_only |= value != "0",
-            "rdb-filter-only" => is_rdb_only = true,
             _ => {}
         }
     }
