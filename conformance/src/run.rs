@@ -78,19 +78,17 @@ impl Suite {
         self.cases.extend(rest.into_iter().map(|(case, _)| case));
     }
 
-    /// Adds what another scope has beyond `scope`, that of the cases so far: every case with a target that is new, or
-    /// with a step that the other one leaves out. A situation looks the same after such a step as without it, and is not.
+    /// Adds what another scope has beyond `scope`, that of the cases so far: every case with a step that this one leaves
+    /// out, since a situation looks the same after such a step as without it, and is not. Its targets are those that its
+    /// plans meet in plain worlds: the other scope may forget what is on a disk, and a server does not.
     fn add(&mut self, other: Self, scope: &Scope) {
-        let lacking = &other.targets - &self.targets;
-        self.targets.extend(&lacking);
         self.explored.0 += other.explored.0;
         self.explored.1 += other.explored.1;
-        let casting = self.casting;
-        let beyond = |case: &Case| {
-            let leaves_out = case.steps.iter().any(|step| !scope.allows(*step));
-            leaves_out || !targets_of(casting, case).is_disjoint(&lacking)
-        };
-        self.cases.extend(other.cases.into_iter().filter(beyond));
+        let beyond = |case: &Case| case.steps.iter().any(|step| !scope.allows(*step));
+        for case in other.cases.into_iter().filter(beyond) {
+            self.targets.extend(targets_of(self.casting, &case));
+            self.cases.push(case);
+        }
     }
 
     /// Keeps every `count`-th case, beginning with the one at `place`, from 0: one machine's share of a run.
