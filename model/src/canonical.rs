@@ -66,6 +66,14 @@ impl World {
         writes
     }
 
+    /// Names the histories anew, in the order in which they appear.
+    pub(crate) fn rename_by_appearance(&mut self) {
+        let renaming = self.names_by_appearance();
+        if renaming.moves {
+            self.rename_ids(&renaming.names);
+        }
+    }
+
     fn names_by_appearance(&mut self) -> Renaming {
         let mut names = [0_u8; IDS + 1];
         let (mut count, mut moves) = (0, false);

@@ -58,6 +58,7 @@ pub mod search;
 pub mod situation;
 pub mod step;
 pub mod survey;
+pub mod symmetry;
 pub mod token;
 pub mod walk;
 pub mod world;

@@ -37,7 +37,7 @@ use crate::rulebook::{BacklogBirth, Era, Rulebook};
 use crate::rules::Setting;
 use crate::step::Step;
 use crate::token::{MAX_WRITES, WriteNumber};
-use crate::world::{Framing, Role, Topology, World};
+use crate::world::{Framing, Role, Topology, Wire, World};
 use serde::{Deserialize, Serialize};
 
 /// A named size of the check.
@@ -68,6 +68,9 @@ pub struct Scope {
     pub expiry: bool,
     /// A primary may believe in an older connection beside the newer one.
     pub stale: bool,
+    /// A lost connection is noticed at both ends before anything else happens.
+    #[serde(default)]
+    pub prompt: bool,
     /// A stranger asks questions.
     pub stranger: bool,
     /// Replicas acknowledge. Without it only whether they have caught up is judged, not whether it is known.
@@ -120,6 +123,7 @@ const PAIR: Scope = Scope {
     saves: true,
     expiry: true,
     stale: true,
+    prompt: false,
     stranger: true,
     acknowledgements: true,
     roles: false,
@@ -401,6 +405,15 @@ impl Scope {
             Step::ResizeBacklog { .. } => self.resizes,
             _ => true,
         }
+    }
+
+    /// Whether a step that takes part can come now: nothing does before a loss that must be noticed at once.
+    pub fn has_time_for(&self, world: &World, step: Step) -> bool {
+        let notices = matches!(
+            step,
+            Step::PrimaryNoticesLoss { .. } | Step::ReplicaNoticesLoss { .. }
+        );
+        !self.prompt || notices || world.links.iter().all(|link| link.wire != Wire::Cut)
     }
 
     /// Whether a canonical world lies inside.

@@ -1,5 +1,6 @@
 //! The graph of a scope, one edge at a time: what both engines walk over.
 
+use crate::packed::Packed;
 use crate::property::{Edge, Property, broken_by};
 use crate::rulebook::Rulebook;
 use crate::rules::{Mutant, Setting};
@@ -22,6 +23,8 @@ pub struct Search {
     pub claim: Option<Sentence>,
     /// Whether worlds are put into canonical form. Without it the lag bounds whole histories.
     pub canonical: bool,
+    /// Whether worlds that differ only in which node is which count as one. Only the survey asks.
+    pub symmetry: bool,
 }
 
 /// A sentence about one edge.
@@ -47,6 +50,7 @@ impl Search {
             watched,
             claim: None,
             canonical: !book.compares_absolute_numbers(),
+            symmetry: false,
         }
     }
 
@@ -80,6 +84,15 @@ impl Search {
         }
     }
 
+    /// The same search, in which it does not matter which node is which.
+    #[must_use]
+    pub fn symmetric(self) -> Self {
+        Self {
+            symmetry: true,
+            ..self
+        }
+    }
+
     /// The same search, watching only these properties.
     #[must_use]
     pub fn watching(self, properties: impl IntoIterator<Item = Property>) -> Self {
@@ -93,7 +106,7 @@ impl Search {
     /// `None` where the rule does not apply or changes nothing that matters here, where the result lies outside
     /// the scope, and after a violation.
     pub fn next(&self, world: &World, step: Step) -> Option<World> {
-        if world.broken != 0 {
+        if world.broken != 0 || !self.scope.has_time_for(world, step) {
             return None;
         }
         let after = step.outcome(world, &self.setting)?;
@@ -117,6 +130,15 @@ impl Search {
         };
         next.broken = broken;
         self.scope.admits_writes(&next, writes).then_some(next)
+    }
+
+    /// A world of this search in few words; with symmetry, the one that stands for all its arrangements.
+    pub fn pack(&self, world: &World) -> Packed {
+        if self.symmetry {
+            world.least()
+        } else {
+            world.pack()
+        }
     }
 
     /// The one world that stands for all that differ from this one in nothing that matters in the scope.

@@ -143,7 +143,7 @@ impl Tally {
 /// and may end the survey by answering `false`.
 pub fn survey(search: &Search, means: Means, mut watch: impl FnMut(Progress) -> bool) -> Survey {
     let seen = Seen::new();
-    let beginning = search.beginning().pack();
+    let beginning = search.pack(&search.beginning());
     seen.insert(beginning.fingerprint());
     let mut total = Tally::new(search);
     total.next_level.push(Squeezed::of(&beginning));
@@ -246,7 +246,7 @@ impl Level<'_> {
             degree += 1;
             tally.fired[place] += 1;
             tally.broken |= next.broken;
-            let next = next.pack();
+            let next = self.search.pack(&next);
             if self.seen.insert(next.fingerprint()) {
                 self.found.fetch_add(1, Ordering::Relaxed);
                 tally.keep(&next);

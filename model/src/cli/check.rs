@@ -29,6 +29,7 @@ Examples:
   psync-model check --era psync --scope wide       one era, everything a pair can do
   psync-model check --fault attach-loses-pending   the shortest way to the harm a flaw does
   psync-model check --scope wide --engine survey   on all processors, in less memory
+  psync-model check --scope fan --engine survey --symmetry   two replicas that change places are no news
   psync-model check --engine stateright            the other engine's opinion on the same counts
   psync-model check --era psync2-v7 --as-shipped   the flaws that real servers of an era still have: fails
   psync-model check --scope smoke --pings on --backlog 2 --lag 4   a scope of one's own
@@ -67,6 +68,9 @@ pub(crate) struct Args {
     /// How many threads a survey has: all processors unless told otherwise
     #[arg(long)]
     threads: Option<NonZeroUsize>,
+    /// Let worlds that differ only in which node is which count as one: for scopes with several nodes
+    #[arg(long)]
+    symmetry: bool,
     /// Stop after so many states of an era; what was not violated by then is not proved
     #[arg(long)]
     max_states: Option<NonZeroUsize>,
@@ -95,7 +99,11 @@ impl Args {
     fn scope(&self) -> anyhow::Result<Chosen> {
         let usual = if self.as_shipped { "errors" } else { "replay" };
         let named = self.scope.or_else(|| scope::named(usual));
-        self.changes.on(named.expect("the usual scopes exist"))
+        let mut chosen = self.changes.on(named.expect("the usual scopes exist"))?;
+        if self.symmetry {
+            chosen.name.push_str(", up to symmetry");
+        }
+        Ok(chosen)
     }
 
     fn search(&self, era: Era, scope: &Chosen) -> anyhow::Result<Search> {
@@ -117,12 +125,21 @@ impl Args {
             self.threads.is_none() || self.engine == Engine::Survey,
             "only a survey has a choice of threads: --engine survey --threads N"
         );
+        ensure!(
+            !self.symmetry || self.engine == Engine::Survey,
+            "only a survey can do without the names of the nodes: --engine survey --symmetry"
+        );
         let scope = self.scope()?;
+        let search = self.search(era, &scope)?;
         Ok(Job {
             era,
             fault: self.fault,
             as_shipped: self.as_shipped,
-            search: self.search(era, &scope)?,
+            search: if self.symmetry {
+                search.symmetric()
+            } else {
+                search
+            },
             scope,
             max_states: self.max_states.map(usize::from),
             timeout: self.timeout,

@@ -290,6 +290,12 @@ impl Job {
         if self.as_shipped {
             return (not_judged(ONLY_OUTSIDE), None);
         }
+        if self.search.symmetry {
+            return (
+                not_judged("up to symmetry nodes have no names, which fairness needs"),
+                None,
+            );
+        }
         if self.timeout.is_some_and(|most| meter.elapsed() >= most) {
             return (
                 not_judged("the time was up before the graph was judged"),

@@ -48,6 +48,9 @@ pub(crate) struct Changes {
     /// A primary may believe in an older connection beside the newer one
     #[arg(long, value_name = SWITCH, value_parser = switch)]
     stale: Option<bool>,
+    /// A lost connection is noticed at both ends before anything else happens
+    #[arg(long, value_name = SWITCH, value_parser = switch)]
+    prompt: Option<bool>,
     /// A stranger asks questions
     #[arg(long, value_name = SWITCH, value_parser = switch)]
     stranger: Option<bool>,
@@ -141,7 +144,7 @@ impl Changes {
     fn switches<'a>(
         &self,
         scope: &'a mut Scope,
-    ) -> [(&'static str, Option<bool>, &'a mut bool); 16] {
+    ) -> [(&'static str, Option<bool>, &'a mut bool); 17] {
         [
             ("pings", self.pings, &mut scope.pings),
             ("halves", self.halves, &mut scope.halves),
@@ -156,6 +159,7 @@ impl Changes {
             ("saves", self.saves, &mut scope.saves),
             ("expiry", self.expiry, &mut scope.expiry),
             ("stale", self.stale, &mut scope.stale),
+            ("prompt", self.prompt, &mut scope.prompt),
             ("stranger", self.stranger, &mut scope.stranger),
             (
                 "acknowledgements",
