@@ -351,7 +351,8 @@ impl World {
             if let Some(backlog) = &mut node.backlog {
                 see_tokens(&mut backlog.tokens);
             }
-            if let Some(half) = &mut node.half {
+            see_tokens(&mut node.begun.transaction);
+            if let Some(half) = &mut node.begun.half {
                 let mut tokens = Tokens::EMPTY;
                 tokens.push(*half);
                 see_tokens(&mut tokens);

@@ -13,18 +13,23 @@ use crate::step::Step;
 use crate::walk::{Limits, Progress, walk};
 
 /// The scopes in which a fault is looked for, smallest first; between them they show every fault.
-pub const LADDER: [&str; 7] = [
+pub const LADDER: [&str; 12] = [
     "smoke",
     "errors",
     "restarts",
     "chain",
+    "databases",
+    "transactions",
     "replay",
     "failover",
     "role-restarts",
+    "restart",
+    "handover",
+    "succession",
 ];
 
 /// How many worlds of a scope are visited, the nearest first; for convergence, all of so many.
-pub const MAX_NEAREST: usize = 100_000;
+pub const MAX_NEAREST: usize = 150_000;
 
 /// For each property a fault that breaks it when nothing else is watched, and the scope in which it does.
 pub const TEETH: &[(Property, &str, &str)] = &[
@@ -38,6 +43,7 @@ pub const TEETH: &[(Property, &str, &str)] = &[
     (Property::S8, "primary-adopts-saved-id", "restarts"),
     (Property::S9, "half-command-counted", "smoke"),
     (Property::S10, "uncounted-byte-in-stream", "smoke"),
+    (Property::S11, "full-resync-without-select", "databases"),
     (Property::S12, "acknowledges-unapplied", "smoke"),
     (Property::S13, "full-load-keeps-replicas", "chain"),
     (Property::S14, "data-discarded-before-snapshot", "smoke"),

@@ -54,6 +54,7 @@ pub fn properties<M: Model<State: Borrow<World>>>() -> Vec<Claim<M>> {
         always::<M, { Property::S8 as u32 }>("S8"),
         always::<M, { Property::S9 as u32 }>("S9"),
         always::<M, { Property::S10 as u32 }>("S10"),
+        always::<M, { Property::S11 as u32 }>("S11"),
         always::<M, { Property::S12 as u32 }>("S12"),
         always::<M, { Property::S13 as u32 }>("S13"),
         always::<M, { Property::S14 as u32 }>("S14"),

@@ -17,7 +17,7 @@ use crate::rules::stranger::wanted_by_stranger;
 use crate::scope;
 use crate::search::{Search, Sentence};
 use crate::step::Step;
-use crate::token::COMMAND_UNITS;
+use crate::token::{Begun, COMMAND_UNITS};
 use crate::walk::{End, Limits, Progress, walk};
 use crate::world::{Byte, Id, NodeId, Stream, World};
 
@@ -397,7 +397,7 @@ fn copy_is_what_was_announced(edge: &Edge<'_>) -> bool {
         && announced.is_some_and(|label| {
             // A label that was retired meanwhile says nothing any more; S7 keeps it from being used.
             matches!(edge.after.meaning(label), Meaning::Retired)
-                || edge.after.meaning(label) == Meaning::Data(own.data, None)
+                || edge.after.meaning(label) == Meaning::Data(own.data, Begun::NOTHING)
         })
 }
 

@@ -227,7 +227,12 @@ impl<'a> Reachable<'a> {
 
 fn writes(path: &[(WorldIndex, Step)]) -> usize {
     path.iter()
-        .filter(|(_, step)| matches!(step, Step::Write { .. }))
+        .filter(|(_, step)| {
+            matches!(
+                step,
+                Step::Write { .. } | Step::WriteElsewhere { .. } | Step::Transact { .. }
+            )
+        })
         .count()
 }
 

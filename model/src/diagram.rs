@@ -62,6 +62,12 @@ fn rows(story: &[Moment]) -> Vec<Row> {
 fn note(moment: &Moment) -> Option<String> {
     let words = match moment.step {
         Step::Write { .. } => "a client writes",
+        Step::WriteElsewhere { .. } => "a client writes to the other database",
+        Step::Transact { .. } => "a client's transaction",
+        Step::FollowInTransaction { parent, .. } => {
+            let parent = parent.name();
+            return Some(format!("in a transaction, is told to follow the {parent}"));
+        }
         Step::Ping { .. } => "it is time for a PING",
         Step::Promote { .. } => "is promoted",
         Step::Follow { parent, .. } => {

@@ -10,6 +10,7 @@ use crate::property::Property;
 use crate::rules::Setting;
 use crate::search::Search;
 use crate::step::{Part, Step};
+use crate::token::Database;
 use crate::world::{NodeId, Wire, World};
 use std::fmt::Write;
 
@@ -109,8 +110,21 @@ fn node_words(world: &World, node: NodeId) -> String {
     if let Some(snapshot) = own.snapshot {
         let _ = write!(text, ", snapshot of {}", words::label(snapshot.label));
     }
-    if let Some(half) = own.half {
+    if let Some(half) = own.begun.half {
         let _ = write!(text, ", half of {}", words::token(half));
+    }
+    if !own.begun.transaction.is_empty() {
+        let _ = write!(
+            text,
+            ", not executed {}",
+            words::tokens(&own.begun.transaction)
+        );
+    }
+    if let Some(database) = own.stream_database {
+        let _ = write!(text, ", stream in {}", words::database(database));
+    }
+    if own.selected != Database::First {
+        let _ = write!(text, ", reads in {}", words::database(own.selected));
     }
     text
 }

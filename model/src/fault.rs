@@ -8,8 +8,9 @@ use crate::rulebook::{
     Accumulation, Acknowledgement, AttachLabel, AttachQueue, BacklogBirth, BacklogCopy,
     BacklogExpiry, ContinueAcknowledgement, ContinueBacklog, ContinueId, ContinueOffset, Demotion,
     Discard, Era, FullLabel, FullLoad, FullReply, IdCheck, LinkLoss, LowerBound, NextRequest,
-    PartialCommand, PromotedBacklog, Promotion, RestartedPrimary, Rulebook, SavedLabel,
-    SecondaryCheck, SecondaryLimit, Sending, StreamGate, StreamPurity, SyncFallback,
+    OpenTransaction, PartialCommand, PromotedBacklog, Promotion, Renaming, RestartedPrimary,
+    Rulebook, SavedLabel, SecondaryCheck, SecondaryLimit, SelectAfterPromotion, SelectAfterSync,
+    Sending, SnapshotDatabase, StreamGate, StreamPurity, SyncFallback, TransactionEnd,
     TransientError, UpperBound,
 };
 use crate::world::NodeId;
@@ -46,8 +47,8 @@ impl Fault {
     }
 
     /// Whether the cases of scope `replay` bring it to light, on a pair whose roles do not change: what the judge
-    /// is held to. The others need a replica of a replica, a promotion, an error reply, or a reader of what a
-    /// replica acknowledges in the middle of a command.
+    /// is held to. The others need a replica of a replica, a promotion, an error reply, a second database, a
+    /// transaction, or a reader of what a replica acknowledges in the middle of a command.
     pub fn is_replayed(&self) -> bool {
         !BEYOND_REPLAY.contains(&self.name)
     }
@@ -68,6 +69,13 @@ const BEYOND_REPLAY: &[&str] = &[
     "label-lost-on-passing-error",
     "acknowledges-unapplied",
     "sync-fallback-keeps-id",
+    "transaction-counted-by-command",
+    "transaction-left-open",
+    "stream-database-not-saved",
+    "full-resync-without-select",
+    "promotion-without-select",
+    "backlog-birth-keeps-id",
+    "renaming-keeps-replicas",
 ];
 
 /// The fault of this name, if there is one.
@@ -446,5 +454,75 @@ pub const FAULTS: &[Fault] = &[
         until: Era::Psync2V7,
         property: Property::S1,
         change: |book| book.sync_fallback = SyncFallback::KeepsStaleId,
+    },
+    Fault {
+        name: "transaction-counted-by-command",
+        source: "FLAWS F-18",
+        sentence: "the commands of a transaction count as applied when they are read, and are dropped with the link",
+        side: NodeId::Replica,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::S9,
+        change: |book| book.open_transaction = OpenTransaction::DroppedYetCounted,
+    },
+    Fault {
+        name: "transaction-left-open",
+        source: "FLAWS B-08",
+        sentence: "a primary that becomes a replica within a transaction leaves EXEC out of the stream",
+        side: NodeId::Primary,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::S1,
+        change: |book| book.transaction_end = TransactionEnd::Missing,
+    },
+    Fault {
+        name: "stream-database-not-saved",
+        source: "FLAWS B-37",
+        sentence: "a snapshot says that the stream is in the first database, wherever it is",
+        side: NodeId::Primary,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::S11,
+        change: |book| book.snapshot_database = SnapshotDatabase::AlwaysFirst,
+    },
+    Fault {
+        name: "full-resync-without-select",
+        source: "FLAWS F-19",
+        sentence: "the stream after a snapshot begins in whatever database it was in before",
+        side: NodeId::Primary,
+        since: Era::Sync,
+        until: Era::Psync,
+        property: Property::S11,
+        change: |book| book.select_after_sync = SelectAfterSync::OnChange,
+    },
+    Fault {
+        name: "promotion-without-select",
+        source: "FLAWS F-20",
+        sentence: "the stream of a promoted replica begins in the database in which the replica stood",
+        side: NodeId::Primary,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::S11,
+        change: |book| book.select_after_promotion = SelectAfterPromotion::OnChange,
+    },
+    Fault {
+        name: "backlog-birth-keeps-id",
+        source: "FLAWS F-06",
+        sentence: "a new backlog retires no name, so that one from before an uncounted write stays usable",
+        side: NodeId::Primary,
+        since: Era::Psync2,
+        until: Era::Psync2V7,
+        property: Property::S6,
+        change: |book| book.backlog_birth = BacklogBirth::Plain,
+    },
+    Fault {
+        name: "renaming-keeps-replicas",
+        source: "FLAWS F-14",
+        sentence: "a replica that is told a new name keeps its own replicas, which go on under the old one",
+        side: NodeId::Replica,
+        since: Era::Psync2V7,
+        until: Era::Psync2V7,
+        property: Property::S4,
+        change: |book| book.renaming = Renaming::KeepsReplicas,
     },
 ];

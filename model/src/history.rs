@@ -4,14 +4,14 @@
 //! and never read them; properties read them (`PROTOCOL §6`). While a node has no backlog its writes are
 //! not counted, and the base of its history moves with them.
 
-use crate::token::{COMMAND_UNITS, Data, Token, Tokens};
+use crate::token::{Begun, COMMAND_UNITS, Data, Token, Tokens};
 use crate::world::Offset;
 
 /// What truly happened under one replication ID. Offsets below `base` are retired: no true statement about
 /// the data can be made with them any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct History {
-    /// The offset at which the remembered part begins; always a command boundary.
+    /// The offset at which the remembered part begins; always between two commands, and within no transaction.
     pub base: Offset,
     /// The data at that offset.
     pub base_data: Data,
@@ -22,8 +22,8 @@ pub struct History {
 /// What a label, an ID with an offset, says about the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// The data are these, and the command in progress (if the offset lies within one) is that.
-    Data(Data, Option<Token>),
+    /// The data are these, and that is begun: the transaction, or the command, within which the offset lies.
+    Data(Data, Begun),
     /// The offset lies before anything still known of this history.
     Retired,
     /// The offset lies beyond everything that ever happened.
@@ -55,22 +55,37 @@ impl History {
         }
         let units = offset.since(self.base);
         let whole = (units / COMMAND_UNITS) as usize;
-        let data = self
-            .tokens
-            .prefix(whole)
-            .iter()
-            .fold(self.base_data, Data::after);
-        let begun = if units % COMMAND_UNITS == 0 {
-            None
-        } else {
-            self.tokens.get(whole)
-        };
+        let (mut data, mut begun) = (self.base_data, Begun::NOTHING);
+        for token in self.tokens.prefix(whole).iter() {
+            if begun.transaction.is_empty() && token != Token::Multi {
+                data = data.after(token);
+                continue;
+            }
+            let (executed, rest) = begun.with(token);
+            data = executed.iter().fold(data, Data::after);
+            begun = rest;
+        }
+        if units % COMMAND_UNITS != 0 {
+            begun.half = self.tokens.get(whole);
+        }
         Meaning::Data(data, begun)
     }
 
-    /// Whether `offset` falls between two commands.
+    /// Whether `offset` falls between two commands, and within no transaction. What is retired, or not yet there,
+    /// falls where commands of equal width would have it.
     pub fn is_boundary(&self, offset: Offset) -> bool {
-        offset.since(self.base) % COMMAND_UNITS == 0
+        match self.meaning(offset) {
+            Meaning::Data(_, begun) => begun.is_nothing(),
+            Meaning::Retired | Meaning::Future => offset.since(self.base) % COMMAND_UNITS == 0,
+        }
+    }
+
+    /// How many commands are executed together at the beginning; `None` if there are none, or the transaction is open.
+    fn first_unit(&self) -> Option<usize> {
+        match self.tokens.first()? {
+            Token::Multi => Some(1 + self.tokens.iter().position(|token| token == Token::Exec)?),
+            _ => Some(1),
+        }
     }
 
     /// The commands after `offset`, the one it lies in included.
@@ -98,14 +113,17 @@ impl History {
         same_path && self.meaning(offset) == other.meaning(offset)
     }
 
-    /// Forgets what lies before `offset`, rounded down to a command boundary.
+    /// Forgets what lies before `offset`, rounded down to where a command begins that is executed by itself.
     pub fn forget_before(&mut self, offset: Offset) {
-        while self.base.plus(COMMAND_UNITS) <= offset {
-            let Some(token) = self.tokens.pop_first() else {
+        while let Some(commands) = self.first_unit() {
+            let end = self.base.plus(COMMAND_UNITS * commands as i64);
+            if end > offset {
                 return;
-            };
-            self.base_data = self.base_data.after(token);
-            self.base = self.base.plus(COMMAND_UNITS);
+            }
+            let executed = self.tokens.prefix(commands);
+            self.base_data = executed.iter().fold(self.base_data, Data::after);
+            self.tokens = self.tokens.suffix(commands);
+            self.base = end;
         }
     }
 
@@ -134,10 +152,19 @@ mod tests {
     fn an_offset_means_the_commands_before_it() {
         let history = three_writes();
         let one = Data::EMPTY.after(Token::Write(1));
-        assert_eq!(history.meaning(ReplOffset(12)), Meaning::Data(one, None));
+        assert_eq!(
+            history.meaning(ReplOffset(12)),
+            Meaning::Data(one, Begun::NOTHING)
+        );
         assert_eq!(
             history.meaning(ReplOffset(13)),
-            Meaning::Data(one, Some(Token::Write(2)))
+            Meaning::Data(
+                one,
+                Begun {
+                    half: Some(Token::Write(2)),
+                    ..Begun::NOTHING
+                }
+            )
         );
         assert_eq!(history.meaning(ReplOffset(9)), Meaning::Retired);
         assert_eq!(history.meaning(ReplOffset(17)), Meaning::Future);

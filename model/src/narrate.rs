@@ -84,7 +84,9 @@ impl Moment {
     /// What happens, in one sentence without its full stop.
     pub fn sentence(&self, setting: &Setting) -> String {
         match self.step {
-            Step::Write { node } => self.write(node),
+            Step::Write { node } => self.write(node, ""),
+            Step::WriteElsewhere { node } => self.write(node, " in the other database"),
+            Step::Transact { node } => self.write(node, " by a transaction"),
             Step::Save { node } => self.save(node),
             Step::RestartPrimary { node } | Step::RestartAsPrimary { node } => {
                 self.restart_primary(node)
@@ -94,6 +96,11 @@ impl Moment {
             }
             Step::Promote { node } => self.promote(node),
             Step::Follow { node, parent } => self.follow(node, parent),
+            Step::FollowInTransaction { node, parent } => format!(
+                "a client's transaction at the {} writes and ends with REPLICAOF; then {}",
+                node.name(),
+                self.follow(node, parent)
+            ),
             Step::ExpireBacklog { node } => self.expire_backlog(node),
             Step::StrangerAsks { node, question } => {
                 let wanted = wanted_by_stranger(&self.before, node, question);
@@ -209,7 +216,7 @@ impl Moment {
                 "the {who} has dropped its data when the snapshot turns out to be broken: it is left with nothing"
             ),
             Step::ReadHead { .. } => {
-                let half = or_none(own.half.map(words::token));
+                let half = or_none(own.begun.half.map(words::token));
                 format!("the {who} reads the head of {half}, and not yet its tail")
             }
             Step::Apply { .. } => {
@@ -221,16 +228,16 @@ impl Moment {
         }
     }
 
-    fn write(&self, node: NodeId) -> String {
+    fn write(&self, node: NodeId, how: &str) -> String {
         let (before, after) = (self.before.node(node), self.after.node(node));
         let write = after.data.writes().find(|&w| !before.data.contains(w));
         let write = or_none(write.map(|number| format!("w{number}")));
         if before.offset == after.offset {
-            format!("a client writes {write}, which nothing counts: there is no backlog")
+            format!("a client writes {write}{how}, which nothing counts: there is no backlog")
         } else {
             let offset = words::label(after.label());
             format!(
-                "a client writes {write}, and the {} is at {offset}",
+                "a client writes {write}{how}, and the {} is at {offset}",
                 node.name()
             )
         }

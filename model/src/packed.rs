@@ -10,7 +10,7 @@ use crate::link::{
     Connection, ErrorReply, Link, PrimaryPhase, ReplicaPhase, Reply, Request, Stream, Wire,
 };
 use crate::offset::{NextByte, ReplOffset};
-use crate::token::{Data, Token, Tokens};
+use crate::token::{Begun, Data, Database, Token, Tokens};
 use crate::world::{
     Backlog, Framing, IDS, Id, Label, MAX_NODES, Node, NodeId, Question, Role, Saved, Secondary,
     Snapshot, Stranger, World,
@@ -19,7 +19,7 @@ use foldhash::quality::FixedState;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 /// The words of one node, one link and one history.
-const NODE_WORDS: usize = 4;
+const NODE_WORDS: usize = 5;
 const LINK_WORDS: usize = 5;
 const HISTORY_WORDS: usize = 2;
 
@@ -205,7 +205,9 @@ fn pack_node(node: &Node, packed: &mut Packed) {
         snapshot,
         saved,
         following,
-        half,
+        begun,
+        stream_database,
+        selected,
         told,
     } = *node;
     let first = backlog.map(|backlog| backlog.first);
@@ -217,17 +219,22 @@ fn pack_node(node: &Node, packed: &mut Packed) {
             .and((secondary, told))
             .bits,
     );
-    packed.push(Word::of((first, snapshot)).bits);
-    packed.push(Word::of((saved, following)).and(half).bits);
+    let databases = (stream_database, selected);
+    packed.push(Word::of((first, snapshot)).and(databases).bits);
+    packed.push(Word::of((saved, following)).and(begun.half).bits);
+    packed.push(begun.transaction.bits());
 }
 
 fn unpack_node(next: &mut impl FnMut() -> u64) -> Node {
     let tokens = Tokens::from_bits(next());
     let mut word = Word::unread(next());
     let ((role, data), (id, offset), (secondary, told)) = (word.take(), word.take(), word.take());
-    let (first, snapshot): (Option<_>, _) = Word::unread(next()).take();
+    let mut word = Word::unread(next());
+    let ((first, snapshot), (stream_database, selected)): ((Option<_>, _), _) =
+        (word.take(), word.take());
     let mut word = Word::unread(next());
     let ((saved, following), half) = (word.take(), word.take());
+    let transaction = Tokens::from_bits(next());
     Node {
         role,
         data,
@@ -238,7 +245,9 @@ fn unpack_node(next: &mut impl FnMut() -> u64) -> Node {
         snapshot,
         saved,
         following,
-        half,
+        begun: Begun { transaction, half },
+        stream_database,
+        selected,
         told,
     }
 }
@@ -428,7 +437,7 @@ numbers! {
     u32: 32, value => value, bits => bits as Self;
     Id: 4, value => value.0, bits => Self(bits as u8);
     Data: 13, value => value.bits(), bits => Self::from_bits(bits as u16);
-    Token: 4, value => value.nibble(), bits => Self::from_nibble(bits);
+    Token: 5, value => value.code(), bits => Self::from_code(bits);
     ReplOffset<i16>: 16, value => value.0.cast_unsigned(), bits => Self((bits as u16).cast_signed());
     NextByte<i16>: 16, value => value.0.cast_unsigned(), bits => Self((bits as u16).cast_signed());
 }
@@ -460,6 +469,7 @@ variants! {
     ReplicaPhase: 3, Idle Asked Transferring Connected ConnectedMute;
     PrimaryPhase: 3, None Waiting Accumulating Held Online;
     Framing: 1, Disk Socket;
+    Database: 1, First Other;
     ErrorReply: 1, Transient Unexpected;
     Question: 3, BelowFirst First JustAfterLast OneBeyond SecondaryFirst SecondaryLimit SecondaryBeyond ForeignId;
     Via: 2, Current Secondary Unchecked;
@@ -489,8 +499,8 @@ macro_rules! fields {
 fields! {
     Label { id: Id, offset: ReplOffset<i16> }
     Secondary { id: Id, limit: NextByte<i16> }
-    Saved { data: Data, label: Option<Label> }
-    Snapshot { data: Data, label: Label, framing: Framing }
+    Saved { data: Data, label: Option<Label>, database: Option<Database> }
+    Snapshot { data: Data, label: Label, framing: Framing, database: Option<Database> }
     Request { wanted: Option<(Id, NextByte<i16>)> }
     Connection { at: NodeId, phase: PrimaryPhase, unsent_from: Option<ReplOffset<i16>> }
     Stranger { question: Question, answer: Answer }

@@ -5,7 +5,6 @@
 //! about whole behaviours and is judged on the graph ([`crate::liveness`]). `labels` holds what concerns names,
 //! offsets and data, `answers` what concerns requests and what is sent for them, `links` established links.
 //!
-//! Not here: S11, the database a stream is in, because the model has no SELECT.
 
 mod answers;
 mod labels;
@@ -42,6 +41,8 @@ pub enum Property {
     S9,
     /// Nothing but the stream on a link.
     S10,
+    /// Commands are executed where they were made.
+    S11,
     /// Acknowledgements are sound.
     S12,
     /// Who follows a replica follows its history.
@@ -201,7 +202,7 @@ impl<'a> Edge<'a> {
 
 impl Property {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::S1,
         Self::S2,
         Self::S3,
@@ -212,6 +213,7 @@ impl Property {
         Self::S8,
         Self::S9,
         Self::S10,
+        Self::S11,
         Self::S12,
         Self::S13,
         Self::S14,
@@ -258,6 +260,9 @@ impl Property {
             Self::S10 => {
                 "an established link carries the stream and nothing else, and none of it before its time"
             }
+            Self::S11 => {
+                "a replica executes every command in the database in which its primary executed it"
+            }
             Self::S12 => "a primary never believes that a replica has applied more than it has",
             Self::S13 => {
                 "the replicas of a replica follow the history it has now: none stays attached across a full load, \
@@ -285,6 +290,7 @@ impl Property {
                 | Self::S3
                 | Self::S4
                 | Self::S10
+                | Self::S11
                 | Self::S14
                 | Self::S16
                 | Self::L1
@@ -305,6 +311,7 @@ impl Property {
             Self::S8 => labels::histories_have_one_writer(edge),
             Self::S9 => labels::offsets_lie_between_commands(edge),
             Self::S10 => links::carry_only_the_stream(edge),
+            Self::S11 => links::commands_find_their_database(edge),
             Self::S12 => links::acknowledgements_are_sound(edge),
             Self::S13 => links::followers_share_the_history(edge),
             Self::S14 => labels::data_stay_until_replaced(edge),
@@ -340,7 +347,7 @@ pub fn has_caught_up(world: &World, replica: NodeId) -> bool {
     let (own, link, primary) = (world.node(replica), world.link(replica), world.node(parent));
     let connected =
         link.is_connected() && link.wire == Wire::Whole && link.primary == PrimaryPhase::Online;
-    connected && own.data == primary.data && own.half.is_none() && link.stream.tokens.is_empty()
+    connected && own.data == primary.data && own.begun.is_nothing() && link.stream.tokens.is_empty()
 }
 
 /// Whether a node is a replica with a primary above it, however far.

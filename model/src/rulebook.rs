@@ -261,6 +261,47 @@ entries! {
         /// Wrong: it is dropped, but its bytes are counted (`FLAWS F-09`).
         DroppedYetCounted,
     }
+    /// What becomes of a transaction of which EXEC has not come when the link is lost (`PROTOCOL §4.5`).
+    OpenTransaction {
+        /// It is kept, and its bytes are counted (to 3.2).
+        KeptAndCounted,
+        /// It is dropped, and was never counted (from 4.0).
+        Dropped,
+        /// Wrong: it is dropped, but each of its commands was counted as it came (`FLAWS F-18`).
+        DroppedYetCounted,
+    }
+    /// How a transaction ends in the stream in which its primary becomes a replica (`PROTOCOL §4.6`).
+    TransactionEnd {
+        /// With EXEC, as every other.
+        Exec,
+        /// Wrong: not at all, because a replica adds nothing to a stream (`FLAWS B-08`).
+        Missing,
+    }
+    /// What a snapshot says of the database the stream is in (`PROTOCOL §2.4`).
+    SnapshotDatabase {
+        /// Nothing (to 3.2).
+        Absent,
+        /// Which one it is: `repl-stream-db` (from 4.0).
+        Carried,
+        /// Wrong: always the first (`FLAWS B-37`).
+        AlwaysFirst,
+    }
+    /// Whether the stream selects its database anew after a snapshot was begun (`PROTOCOL §2.5`).
+    SelectAfterSync {
+        /// Before the next write.
+        Again,
+        /// Wrong: only when the database changes (`FLAWS F-19`).
+        OnChange,
+    }
+    /// Whether the stream of a promoted replica selects its database anew (`PROTOCOL §4.6`).
+    SelectAfterPromotion {
+        /// Before the next write (from 4.0).
+        Again,
+        /// Its replicas have followed its own stream all along (to 3.2).
+        OwnStreamGoesOn,
+        /// Wrong: it goes on in the database where the replica stood (`FLAWS F-20`).
+        OnChange,
+    }
     /// What a lost link leaves behind at the replica (`PROTOCOL §4.5`).
     LinkLoss {
         /// The label, as cached primary.
@@ -466,6 +507,16 @@ pub struct Rulebook {
     pub next_request: NextRequest,
     /// See [`PartialCommand`].
     pub partial_command: PartialCommand,
+    /// See [`OpenTransaction`].
+    pub open_transaction: OpenTransaction,
+    /// See [`TransactionEnd`].
+    pub transaction_end: TransactionEnd,
+    /// See [`SnapshotDatabase`].
+    pub snapshot_database: SnapshotDatabase,
+    /// See [`SelectAfterSync`].
+    pub select_after_sync: SelectAfterSync,
+    /// See [`SelectAfterPromotion`].
+    pub select_after_promotion: SelectAfterPromotion,
     /// See [`LinkLoss`].
     pub link_loss: LinkLoss,
     /// See [`FullReply`].
@@ -563,6 +614,11 @@ const PSYNC2_V7: Rulebook = Rulebook {
     saved_label: SavedLabel::Applied,
     next_request: NextRequest::OffsetPlusOne,
     partial_command: PartialCommand::Dropped,
+    open_transaction: OpenTransaction::Dropped,
+    transaction_end: TransactionEnd::Exec,
+    snapshot_database: SnapshotDatabase::Carried,
+    select_after_sync: SelectAfterSync::Again,
+    select_after_promotion: SelectAfterPromotion::Again,
     link_loss: LinkLoss::KeepsLabel,
     full_reply: FullReply::KeepsLabel,
     discard: Discard::AfterSnapshot,
@@ -602,6 +658,9 @@ const PSYNC: Rulebook = Rulebook {
     framings: Framings::DiskOnly,
     saved_label: SavedLabel::None,
     partial_command: PartialCommand::KeptAndCounted,
+    open_transaction: OpenTransaction::KeptAndCounted,
+    snapshot_database: SnapshotDatabase::Absent,
+    select_after_promotion: SelectAfterPromotion::OwnStreamGoesOn,
     continue_id: ContinueId::NotSent,
     chaining: Chaining::Regenerated,
     promotion: Promotion::KeepsRunId,
@@ -615,6 +674,7 @@ const SYNC: Rulebook = Rulebook {
     identity: Identity::None,
     backlog_birth: BacklogBirth::Never,
     partial_command: PartialCommand::Dropped,
+    open_transaction: OpenTransaction::Dropped,
     link_loss: LinkLoss::LosesLabel,
     pings: Pings::WithReplica,
     ..PSYNC

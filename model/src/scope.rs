@@ -3,9 +3,10 @@
 //! The specification does not know any of this. There are no budgets: writes, cuts, restarts and expiries
 //! may happen any number of times. What keeps the number of states finite is the canonical form
 //! ([`crate::canonical`]) and one bound, the lag: no history in use may be longer than so many commands.
-//! It must exceed the backlog, so that "too old" is within reach. A second bound is the representation's: no
-//! world is entered that tells [`MAX_WRITES`] writes apart. `smoke`, `restarts` and `replay` never come near
-//! it; with a backlog of two commands and restarts some ten worlds stand at it.
+//! It must exceed the backlog, so that "too old" is within reach. Two more bounds are the representation's: no
+//! world is entered that tells [`MAX_WRITES`] writes apart, or, where there are transactions, has no room for another
+//! in a stream. `smoke`, `restarts` and `replay` never come near them; with a backlog of two commands and restarts some
+//! ten worlds stand at the first, and where two nodes follow each other to 3.2 some at the second.
 //!
 //! States, edges, length of the longest shortest path, and seconds of one core of a small and busy machine, the
 //! judgement of L1 included:
@@ -36,9 +37,12 @@
 use crate::rulebook::{BacklogBirth, Era, Rulebook};
 use crate::rules::Setting;
 use crate::step::Step;
-use crate::token::{MAX_WRITES, WriteNumber};
-use crate::world::{Framing, Role, Topology, Wire, World};
+use crate::token::{MAX_TOKENS, MAX_WRITES, WriteNumber};
+use crate::world::{Framing, Link, Role, Topology, Wire, World};
 use serde::{Deserialize, Serialize};
+
+/// How many commands a transaction is, and the SELECT before it.
+const TRANSACTION: usize = 4;
 
 /// A named size of the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,6 +95,12 @@ pub struct Scope {
     /// The backlog is resized.
     #[serde(default)]
     pub resizes: bool,
+    /// Clients use two databases.
+    #[serde(default)]
+    pub databases: bool,
+    /// Clients use transactions.
+    #[serde(default)]
+    pub transactions: bool,
 }
 
 /// What a scope written before acknowledgements could be left out meant.
@@ -131,6 +141,8 @@ const PAIR: Scope = Scope {
     errors: false,
     load_failures: false,
     resizes: false,
+    databases: false,
+    transactions: false,
 };
 
 /// Writes and cuts, a backlog of one command, and nothing else.
@@ -181,8 +193,52 @@ const FAN: Scope = Scope {
     ..BARE
 };
 
+/// A pair that saves and restarts, and clients that use two databases.
+const DATABASES: Scope = Scope {
+    lag_commands: 3,
+    restarts: true,
+    saves: true,
+    databases: true,
+    ..BARE
+};
+
+/// A pair, cut at any point of a transaction.
+const TRANSACTIONS: Scope = Scope {
+    lag_commands: 6,
+    halves: true,
+    transactions: true,
+    ..BARE
+};
+
+/// A replica of a replica, each of which dies at any moment and starts again from its snapshot.
+const RESTART: Scope = Scope {
+    restarts: true,
+    acknowledgements: false,
+    prompt: true,
+    ..CHAIN
+};
+
+/// Two nodes that change roles, within transactions too.
+const HANDOVER: Scope = Scope {
+    lag_commands: 3,
+    acknowledgements: false,
+    prompt: true,
+    roles: true,
+    transactions: true,
+    ..BARE
+};
+
+/// Two nodes that change roles, and clients that use two databases.
+const SUCCESSION: Scope = Scope {
+    acknowledgements: false,
+    prompt: true,
+    roles: true,
+    databases: true,
+    ..BARE
+};
+
 /// The scopes that have names, smallest first.
-pub const SCOPES: [NamedScope; 11] = [
+pub const SCOPES: [NamedScope; 16] = [
     NamedScope {
         name: "smoke",
         purpose: "a pair of nodes, writes and cuts, a backlog of one command: under a second",
@@ -249,6 +305,31 @@ pub const SCOPES: [NamedScope; 11] = [
         name: "chain",
         purpose: "a replica of a replica, whose roles do not change",
         scope: CHAIN,
+    },
+    NamedScope {
+        name: "databases",
+        purpose: "a pair that saves and restarts, and clients that use two databases",
+        scope: DATABASES,
+    },
+    NamedScope {
+        name: "transactions",
+        purpose: "a pair whose link is cut at any point of a transaction",
+        scope: TRANSACTIONS,
+    },
+    NamedScope {
+        name: "restart",
+        purpose: "a replica of a replica, each of which restarts from its snapshot",
+        scope: RESTART,
+    },
+    NamedScope {
+        name: "handover",
+        purpose: "two nodes that change roles, within transactions too",
+        scope: HANDOVER,
+    },
+    NamedScope {
+        name: "succession",
+        purpose: "two nodes that change roles, and clients that use two databases",
+        scope: SUCCESSION,
     },
     NamedScope {
         name: "fan",
@@ -375,6 +456,7 @@ impl Scope {
         Setting {
             book,
             backlog_commands: self.backlog_commands,
+            databases: self.databases,
             mutant: None,
         }
     }
@@ -403,6 +485,9 @@ impl Scope {
             Step::AnswerWithError { .. } => self.errors,
             Step::FailLoad { .. } => self.load_failures,
             Step::ResizeBacklog { .. } => self.resizes,
+            Step::WriteElsewhere { .. } => self.databases,
+            Step::Transact { .. } => self.transactions,
+            Step::FollowInTransaction { .. } => self.transactions && self.roles,
             _ => true,
         }
     }
@@ -428,7 +513,12 @@ impl Scope {
             .iter()
             .all(|history| history.tokens.len() <= self.lag_commands);
         let countable = writes < MAX_WRITES;
-        short && countable && (self.stale || world.links.iter().all(|link| link.stale.is_none()))
+        let reserved = if self.transactions { TRANSACTION } else { 0 };
+        let sendable = |link: &Link| link.stream.tokens.len() + reserved <= MAX_TOKENS;
+        short
+            && countable
+            && world.links.iter().all(sendable)
+            && (self.stale || world.links.iter().all(|link| link.stale.is_none()))
     }
 
     /// Forgets what nothing will ever read again in this scope:

@@ -166,7 +166,7 @@ impl Situation {
                 .filter(|_| link.reply.is_none())
                 .map(|payload| payload.framing),
             command: link.is_connected() && token.is_some() && !link.stream.starts_with_tail,
-            half: own.half.is_some(),
+            half: own.begun.half.is_some(),
             label: own.following.is_some(),
             data: own.data != Data::EMPTY,
             disk: disk(own.saved),

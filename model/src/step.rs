@@ -18,6 +18,16 @@ pub enum Step {
         /// The primary written to.
         node: NodeId,
     },
+    /// See [`environment::write_elsewhere`].
+    WriteElsewhere {
+        /// The primary written to.
+        node: NodeId,
+    },
+    /// See [`environment::transact`].
+    Transact {
+        /// The primary written to.
+        node: NodeId,
+    },
     /// See [`primary::ping`].
     Ping {
         /// The primary that sends it.
@@ -165,6 +175,13 @@ pub enum Step {
         /// Whom.
         parent: NodeId,
     },
+    /// See [`roles::follow_in_transaction`].
+    FollowInTransaction {
+        /// The primary that is told to follow.
+        node: NodeId,
+        /// Whom.
+        parent: NodeId,
+    },
     /// See [`process::restart_as_primary`].
     RestartAsPrimary {
         /// The replica that dies and starts again as a primary.
@@ -239,6 +256,7 @@ impl Step {
                 Self::Ping { node },
                 Self::CutLink { replica },
             ]);
+            steps.extend([Self::WriteElsewhere { node }, Self::Transact { node }]);
             steps.extend([
                 Self::Save { node },
                 Self::RestartPrimary { node },
@@ -285,6 +303,7 @@ impl Step {
         let mut steps = vec![Self::Promote { node }, Self::RestartAsPrimary { node }];
         for parent in others {
             steps.push(Self::Follow { node, parent });
+            steps.push(Self::FollowInTransaction { node, parent });
             steps.push(Self::RestartAsReplica { node, parent });
         }
         steps
@@ -317,6 +336,11 @@ impl Step {
     fn rule(self, world: &World, setting: &Setting) -> Option<World> {
         match self {
             Self::Write { node } => environment::write(world, setting, node),
+            Self::WriteElsewhere { node } => environment::write_elsewhere(world, setting, node),
+            Self::Transact { node } => environment::transact(world, setting, node),
+            Self::FollowInTransaction { node, parent } => {
+                roles::follow_in_transaction(world, setting, node, parent)
+            }
             Self::CutLink { replica } => environment::cut_link(world, setting, replica),
             Self::Save { node } => process::save(world, setting, node),
             Self::RestartPrimary { node } => process::restart_primary(world, setting, node),
@@ -384,6 +408,9 @@ impl Step {
     pub const fn part(self) -> Part {
         match self {
             Self::Write { .. }
+            | Self::WriteElsewhere { .. }
+            | Self::Transact { .. }
+            | Self::FollowInTransaction { .. }
             | Self::CutLink { .. }
             | Self::Save { .. }
             | Self::RestartPrimary { .. }
@@ -425,6 +452,9 @@ impl Step {
     pub const fn node(self) -> NodeId {
         match self {
             Self::Write { node }
+            | Self::WriteElsewhere { node }
+            | Self::Transact { node }
+            | Self::FollowInTransaction { node, .. }
             | Self::Ping { node }
             | Self::Save { node }
             | Self::RestartPrimary { node }
@@ -497,6 +527,9 @@ impl Step {
     pub fn rule_name(self) -> &'static str {
         match self {
             Self::Write { .. } => "write",
+            Self::WriteElsewhere { .. } => "write-elsewhere",
+            Self::Transact { .. } => "transact",
+            Self::FollowInTransaction { .. } => "follow-in-transaction",
             Self::Ping { .. } => "ping",
             Self::CutLink { .. } => "cut-link",
             Self::Save { .. } => "save",

@@ -2,7 +2,7 @@
 //!
 //! A write has a number; later writes have higher ones, whoever makes them. A data set is the set of writes
 //! it contains, so that a gap, a repetition and a foreign write all show. A command is two units of the
-//! stream, head and tail; it takes effect at its tail.
+//! stream, head and tail; it takes effect at its tail, or in a transaction at the tail of EXEC.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,17 +13,39 @@ pub type WriteNumber = u8;
 pub const MAX_WRITES: WriteNumber = 12;
 
 /// How many commands a [`Tokens`] can hold.
-pub const MAX_TOKENS: usize = 15;
+pub const MAX_TOKENS: usize = 12;
 
 /// The width of a command in the numbering of the stream, in units.
 pub const COMMAND_UNITS: i64 = 2;
+
+/// A database of a server. Two show everything that a choice between sixteen can go wrong in.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Database {
+    /// The one that every connection begins in.
+    #[default]
+    First,
+    /// Another.
+    Other,
+}
 
 /// One thing in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Token {
-    /// A command that changes the data.
+    /// A command that changes the data, made in the first database. Which one that was does not stand in the stream:
+    /// whoever executes the command does so in the database it has selected, and ought to have selected this one.
     Write(WriteNumber),
+    /// The same, made in the other database.
+    OtherWrite(WriteNumber),
+    /// The commands that follow are meant for this database.
+    Select(Database),
+    /// The commands that follow are executed together.
+    Multi,
+    /// They are executed now.
+    Exec,
     /// A command that does not: PING, or REPLCONF GETACK.
     Ping,
     /// A command that no primary ever executed; only a wrong server sends one.
@@ -33,23 +55,51 @@ pub enum Token {
 }
 
 impl Token {
-    /// As a number from 1 to 15.
-    pub(crate) const fn nibble(self) -> u64 {
+    /// A write of this number, made in this database.
+    pub const fn write(number: WriteNumber, database: Database) -> Self {
+        match database {
+            Database::First => Self::Write(number),
+            Database::Other => Self::OtherWrite(number),
+        }
+    }
+
+    /// The number of a write, and the database it was made in.
+    pub const fn as_write(self) -> Option<(WriteNumber, Database)> {
+        match self {
+            Self::Write(number) => Some((number, Database::First)),
+            Self::OtherWrite(number) => Some((number, Database::Other)),
+            _ => None,
+        }
+    }
+
+    /// As a number from 1 to 31. Of writes in either database the lower four bits are the number of the write; of nothing
+    /// else are they a number of a write.
+    pub(crate) const fn code(self) -> u64 {
         match self {
             Self::Write(number) => number as u64,
             Self::Foreign => 13,
             Self::Stray => 14,
             Self::Ping => 15,
+            Self::Multi => 16,
+            Self::OtherWrite(number) => 16 + number as u64,
+            Self::Exec => 29,
+            Self::Select(Database::First) => 30,
+            Self::Select(Database::Other) => 31,
         }
     }
 
-    /// The reverse of [`Self::nibble`].
-    pub(crate) const fn from_nibble(nibble: u64) -> Self {
-        match nibble {
+    /// The reverse of [`Self::code`].
+    pub(crate) const fn from_code(code: u64) -> Self {
+        match code {
             13 => Self::Foreign,
             14 => Self::Stray,
             15 => Self::Ping,
-            number => Self::Write(number as WriteNumber),
+            16 => Self::Multi,
+            29 => Self::Exec,
+            30 => Self::Select(Database::First),
+            31 => Self::Select(Database::Other),
+            1..=12 => Self::Write(code as WriteNumber),
+            _ => Self::OtherWrite((code - 16) as WriteNumber),
         }
     }
 
@@ -61,18 +111,22 @@ impl Token {
         }
     }
 
-    /// Whether the token weighs in the backlog's size: PINGs are too short to matter (`PROTOCOL §3.6`).
+    /// Whether the token weighs in the backlog's size: what is no write is too short to matter (`PROTOCOL §3.6`).
     pub const fn weighs(self) -> bool {
-        matches!(self, Self::Write(_) | Self::Foreign)
+        matches!(self, Self::Write(_) | Self::OtherWrite(_) | Self::Foreign)
     }
 }
 
-/// A short sequence of tokens, four bits each from the lowest up, unused places zero, the length on top.
+/// A short sequence of tokens, five bits each from the lowest up, unused places zero, the length on top.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Tokens(u64);
 
 /// Where the length begins.
 const LENGTH_BIT: u32 = 60;
+
+/// How many bits a token takes, and a mask of so many.
+const TOKEN_BITS: usize = 5;
+const TOKEN_MASK: u64 = (1 << TOKEN_BITS) - 1;
 
 /// A bit for every write there can be.
 const ALL_WRITES: u16 = (2 << MAX_WRITES) - 2;
@@ -81,8 +135,8 @@ impl Tokens {
     /// Nothing.
     pub const EMPTY: Self = Self(0);
 
-    const fn of(nibbles: u64, len: usize) -> Self {
-        Self(nibbles & ((1 << (4 * len)) - 1) | (len as u64) << LENGTH_BIT)
+    const fn of(codes: u64, len: usize) -> Self {
+        Self(codes & ((1 << (TOKEN_BITS * len)) - 1) | (len as u64) << LENGTH_BIT)
     }
 
     /// The sequence as a number; [`Self::from_bits`] undoes it.
@@ -108,7 +162,9 @@ impl Tokens {
     /// The token at `index`, if there is one.
     pub const fn get(&self, index: usize) -> Option<Token> {
         if index < self.len() {
-            Some(Token::from_nibble(self.0 >> (4 * index) & 15))
+            Some(Token::from_code(
+                self.0 >> (TOKEN_BITS * index) & TOKEN_MASK,
+            ))
         } else {
             None
         }
@@ -117,6 +173,16 @@ impl Tokens {
     /// The first token.
     pub const fn first(&self) -> Option<Token> {
         self.get(0)
+    }
+
+    /// These tokens.
+    ///
+    /// # Panics
+    /// When there are more than [`MAX_TOKENS`].
+    pub fn from(tokens: &[Token]) -> Self {
+        let mut sequence = Self::EMPTY;
+        tokens.iter().for_each(|&token| sequence.push(token));
+        sequence
     }
 
     /// Adds a token at the end.
@@ -130,7 +196,7 @@ impl Tokens {
             "more than {MAX_TOKENS} commands in one sequence: the scope is too wide"
         );
         *self = Self::of(
-            self.0 & ((1 << (4 * len)) - 1) | token.nibble() << (4 * len),
+            self.0 & ((1 << (TOKEN_BITS * len)) - 1) | token.code() << (TOKEN_BITS * len),
             len + 1,
         );
     }
@@ -148,7 +214,7 @@ impl Tokens {
         if index >= self.len() {
             Self::EMPTY
         } else {
-            Self::of(self.0 >> (4 * index), self.len() - index)
+            Self::of(self.0 >> (TOKEN_BITS * index), self.len() - index)
         }
     }
 
@@ -164,7 +230,7 @@ impl Tokens {
 
     /// All of them in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Token> + '_ {
-        (0..self.len()).map(|index| Token::from_nibble(self.0 >> (4 * index) & 15))
+        (0..self.len()).map(|index| Token::from_code(self.0 >> (TOKEN_BITS * index) & TOKEN_MASK))
     }
 
     /// The writes among them.
@@ -173,7 +239,7 @@ impl Tokens {
         let mut index = 0;
         while index < self.len() {
             set |= 1 << (left & 15);
-            left >>= 4;
+            left >>= TOKEN_BITS;
             index += 1;
         }
         Data(set & ALL_WRITES)
@@ -192,21 +258,62 @@ impl Tokens {
     /// The same sequence with every write renumbered.
     #[must_use]
     pub fn renumbered(&self, number: impl Fn(WriteNumber) -> WriteNumber) -> Self {
-        let mut nibbles = 0;
+        let mut codes = 0;
         for (index, token) in self.iter().enumerate() {
-            let renumbered = match token {
-                Token::Write(old) => Token::Write(number(old)),
-                other => other,
+            let renumbered = match token.as_write() {
+                Some((old, database)) => Token::write(number(old), database),
+                None => token,
             };
-            nibbles |= renumbered.nibble() << (4 * index);
+            codes |= renumbered.code() << (TOKEN_BITS * index);
         }
-        Self::of(nibbles, self.len())
+        Self::of(codes, self.len())
     }
 }
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// What somebody has read of a stream and not executed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Begun {
+    /// The transaction that is open, from MULTI on.
+    pub transaction: Tokens,
+    /// The command of which the head has come and not the tail.
+    pub half: Option<Token>,
+}
+
+impl Begun {
+    /// Nothing.
+    pub const NOTHING: Self = Self {
+        transaction: Tokens::EMPTY,
+        half: None,
+    };
+
+    /// Whether everything read has been executed.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::NOTHING
+    }
+
+    /// A command has come whole: what is to be executed now, and what remains begun.
+    #[must_use]
+    pub fn with(self, token: Token) -> (Tokens, Self) {
+        let mut read = self.transaction;
+        read.push(token);
+        let opens = read.first() == Some(Token::Multi);
+        if opens && token != Token::Exec {
+            let transaction = read;
+            return (
+                Tokens::EMPTY,
+                Self {
+                    transaction,
+                    half: None,
+                },
+            );
+        }
+        (read, Self::NOTHING)
     }
 }
 
@@ -274,10 +381,12 @@ impl Data {
     pub const fn after(self, token: Token) -> Self {
         match token {
             // A write that is not newer than everything present was applied twice or out of order.
-            Token::Write(write) if self.0 >> write != 0 => Self(self.0 | 1),
-            Token::Write(write) => Self(self.0 | 1 << write),
+            Token::Write(write) | Token::OtherWrite(write) if self.0 >> write != 0 => {
+                Self(self.0 | 1)
+            }
+            Token::Write(write) | Token::OtherWrite(write) => Self(self.0 | 1 << write),
             Token::Foreign => Self(self.0 | 1),
-            Token::Ping | Token::Stray => self,
+            Token::Select(_) | Token::Multi | Token::Exec | Token::Ping | Token::Stray => self,
         }
     }
 

@@ -4,8 +4,8 @@
 //! on a real server. What is left out, with the reason:
 //!
 //! * The handshake before PSYNC: it decides nothing (`PROTOCOL §2.1`).
-//! * SELECT, MULTI, expiry: commands of two units stand for them all. So S11, and what a role change inside a
-//!   transaction does (`FLAWS B-08`), are out of reach.
+//! * What a command says: writes differ in their numbers and in the database they were made in, nothing else. One
+//!   write stands for all of a transaction; keys and their expiry do not exist.
 //! * A process that is down: restarting is one step; the others simply do not move meanwhile.
 //! * A primary that drops a replica because of its output limit: a cut that the primary notices first.
 //! * A link closed in an orderly way, whose last bytes are still read: reading them first and losing the
@@ -18,7 +18,7 @@ pub use crate::link::{
 };
 use crate::offset::{NextByte, ReplOffset};
 use crate::rulebook::Framings;
-use crate::token::{COMMAND_UNITS, Data, MAX_WRITES, Token, Tokens, WriteNumber};
+use crate::token::{Begun, COMMAND_UNITS, Data, Database, MAX_WRITES, Tokens, WriteNumber};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,8 @@ pub struct Saved {
     pub data: Data,
     /// The label stored beside them: `repl-id`, `repl-offset`.
     pub label: Option<Label>,
+    /// The database the stream is in at that label: `repl-stream-db`. Absent to 3.2, and where there is only one.
+    pub database: Option<Database>,
 }
 
 /// How a snapshot is sent.
@@ -155,6 +157,8 @@ pub struct Snapshot {
     pub label: Label,
     /// How it is sent.
     pub framing: Framing,
+    /// The database the stream is in at the cut: `repl-stream-db`. Absent to 3.2, and where there is only one.
+    pub database: Option<Database>,
 }
 
 /// One server.
@@ -178,8 +182,12 @@ pub struct Node {
     pub saved: Option<Saved>,
     /// On a replica, what it has of its primary's history: the cached primary, or the live one.
     pub following: Option<Label>,
-    /// On a replica, the command of which it has read the head but not the tail.
-    pub half: Option<Token>,
+    /// On a replica, what it has read and not executed.
+    pub begun: Begun,
+    /// The database its own stream is in: `slaveseldb`. `None` when the next write must be preceded by SELECT.
+    pub stream_database: Option<Database>,
+    /// On a replica, the database in which it executes what it reads: that of the client it keeps for its primary.
+    pub selected: Database,
     /// The ID of the last `+FULLRESYNC` line it read; kept only where a fallback to SYNC uses it.
     pub told: Id,
 }
@@ -260,7 +268,9 @@ impl Node {
             snapshot: None,
             saved: None,
             following: None,
-            half: None,
+            begun: Begun::NOTHING,
+            stream_database: None,
+            selected: Database::First,
             told: Id::ANONYMOUS,
         }
     }

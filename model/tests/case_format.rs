@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use expect_test::expect_file;
 use psync_model::case::{Case, FORMAT, VERSION};
 use psync_model::casting::Casting;
-use psync_model::catch::{caught, ladder};
+use psync_model::catch::caught;
 use psync_model::fault;
 use psync_model::prose;
 use psync_model::rulebook::Era;
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 const CASE_1_0: &str = include_str!("cases/1.0.jsonl");
+const CASE_1_1: &str = include_str!("cases/1.1.jsonl");
 const SCHEMA: &str = include_str!("../schema/case-1.schema.json");
 
 /// The fields of a scope that version 1.0 had; the others have defaults.
@@ -142,18 +143,19 @@ fn schema() -> Value {
     })
 }
 
-/// The case that version 1.1 is remembered by: as shipped, with a scope and steps that 1.0 did not have.
-fn case_of_1_1() -> Case {
-    let fallback = fault::named("sync-fallback-keeps-id").expect("the fault exists");
-    let caught = caught(fallback, Era::Psync2V7, ladder(), |_| ()).expect("it is caught");
+/// The case that version 1.2 is remembered by: with a scope and a step that 1.1 did not have.
+fn case_of_1_2() -> Case {
+    let wrong = fault::named("transaction-counted-by-command").expect("the fault exists");
+    let scope = scope::named("transactions").expect("the scope exists");
+    let caught = caught(wrong, Era::Psync2V7, [scope], |_| ()).expect("it is caught");
     let mut case = Case::named(
         Era::Psync2V7,
-        caught.scope.scope,
+        scope.scope,
         Casting::Replica,
-        "S1",
+        "S9",
         caught.found.steps,
     );
-    case.header.as_shipped = true;
+    case.header.fault = Some(wrong.name.to_owned());
     case
 }
 
@@ -189,13 +191,22 @@ fn a_case_of_the_first_version_is_read_with_what_it_did_not_say_at_its_default()
 }
 
 #[test]
+fn a_case_of_version_1_1_is_read_with_what_it_did_not_say_at_its_default() {
+    let case = Case::read(CASE_1_1.as_bytes()).unwrap();
+    assert_eq!(case.header.scope, scope::named("errors").unwrap().scope);
+    assert!(case.header.as_shipped);
+    let again = case.with_steps(case.steps.clone());
+    assert_eq!(again.header.id, case.header.id);
+}
+
+#[test]
 fn what_is_written_is_the_golden_file_of_its_version() {
     assert_eq!(
-        VERSION, "1.1",
+        VERSION, "1.2",
         "a new version gets a golden file of its own, and the old one stays"
     );
-    let case = case_of_1_1();
-    expect_file!["cases/1.1.jsonl"].assert_eq(&written(&case));
+    let case = case_of_1_2();
+    expect_file!["cases/1.2.jsonl"].assert_eq(&written(&case));
     assert_eq!(Case::read(written(&case).as_bytes()).unwrap(), case);
 }
 
@@ -203,7 +214,7 @@ fn what_is_written_is_the_golden_file_of_its_version() {
 fn every_line_that_is_written_obeys_the_schema_and_a_wrong_one_does_not() {
     let schema = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let text = CASE_1_0.to_owned() + &written(&case_of_1_1());
+    let text = CASE_1_0.to_owned() + CASE_1_1 + &written(&case_of_1_2());
     for line in text.lines() {
         let value: Value = serde_json::from_str(line).unwrap();
         if let Err(error) = validator.validate(&value) {

@@ -62,6 +62,8 @@ fn three_engines_count_the_same_states_and_edges() {
         ("errors", &Era::ALL),
         ("chain", &Era::ALL),
         ("fan", &Era::ALL),
+        ("transactions", &Era::ALL),
+        ("databases", &[Era::Sync, Era::Psync]),
         ("failover", &[Era::Sync]),
         ("restarts", &Era::ALL),
         ("replay", &[Era::Sync, Era::Psync]),
@@ -87,6 +89,12 @@ fn three_engines_count_the_same_states_and_edges() {
             fan       psync     38182    168239  51
             fan       psync2     97919    437826  52
             fan       psync2-v7     38662    170684  31
+            transactions sync      1034      3224  26
+            transactions psync      8156     30058  31
+            transactions psync2      3808     13266  31
+            transactions psync2-v7      2952     10186  22
+            databases sync      5839     34972  29
+            databases psync     38308    245928  31
             failover  sync     17415    100980  29
             restarts  sync      1480      7308  31
             restarts  psync     38214    197463  46
@@ -105,6 +113,8 @@ fn larger_scopes_are_counted_by_the_walk_alone() {
     let scopes: &[(&str, &[Era])] = &[
         ("replay", &[Era::Psync2, Era::Psync2V7]),
         ("failover", &[Era::Psync, Era::Psync2V7]),
+        ("databases", &[Era::Psync2, Era::Psync2V7]),
+        ("handover", &[Era::Sync]),
         ("role-restarts", &[Era::Sync]),
     ];
     pin(
@@ -115,6 +125,9 @@ fn larger_scopes_are_counted_by_the_walk_alone() {
             replay    psync2-v7    270784   1551412  54
             failover  psync    250954   1491022  60
             failover  psync2-v7    390027   1814690  38
+            databases psync2    398733   2580552  39
+            databases psync2-v7    349606   1943811  46
+            handover  sync     58214    253692  31
             role-restarts sync    281256   2724938  43
         "#]],
     );
@@ -122,5 +135,5 @@ fn larger_scopes_are_counted_by_the_walk_alone() {
 
 #[test]
 fn the_size_of_a_world_is_what_the_memory_estimates_assume() {
-    expect!["712"].assert_eq(&size_of::<psync_model::world::World>().to_string());
+    expect!["776"].assert_eq(&size_of::<psync_model::world::World>().to_string());
 }

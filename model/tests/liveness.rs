@@ -30,8 +30,8 @@ fn stuck(fault: &str, era: Era) -> Option<Box<Stuck>> {
 #[test]
 fn every_calm_world_converges() {
     let mut table = String::new();
-    let everywhere =
-        ["smoke", "errors", "chain", "fan", "replay"].map(|name| (name, &Era::ALL[..]));
+    let everywhere = ["smoke", "errors", "chain", "fan", "transactions", "replay"]
+        .map(|name| (name, &Era::ALL[..]));
     let failover = [("failover", &[Era::Sync, Era::Psync][..])];
     for (name, eras) in everywhere.into_iter().chain(failover) {
         for &era in eras {
@@ -63,6 +63,10 @@ fn every_calm_world_converges() {
         fan    psync   38182   118795    4  0
         fan    psync2   97919   314456    4  0
         fan    psync2-v7   38662   119876    4  0
+        transactions sync    1034     1826    2  0
+        transactions psync    8156    18250   10  0
+        transactions psync2    3808     7562   10  0
+        transactions psync2-v7    2952     5780   10  0
         replay sync    4306    11214    4  0
         replay psync   83028   207062    8  0
         replay psync2  238460   645513   38  0

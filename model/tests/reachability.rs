@@ -9,11 +9,13 @@ use psync_model::world::Topology;
 use std::collections::BTreeSet;
 
 /// Scopes walked to their end, and scopes of which the nearest part shows what the others leave out.
-const SCOPES: [(&str, usize); 8] = [
+const SCOPES: [(&str, usize); 10] = [
     ("chain", 60_000),
     ("errors", 60_000),
     ("role-restarts", 60_000),
     ("failover", 60_000),
+    ("handover", 60_000),
+    ("databases", 60_000),
     ("smoke", usize::MAX),
     ("replay", usize::MAX),
     ("wide", 60_000),

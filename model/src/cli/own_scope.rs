@@ -72,6 +72,12 @@ pub(crate) struct Changes {
     /// The backlog is resized
     #[arg(long, value_name = SWITCH, value_parser = switch)]
     resizes: Option<bool>,
+    /// Clients use two databases
+    #[arg(long, value_name = SWITCH, value_parser = switch)]
+    databases: Option<bool>,
+    /// Clients use transactions
+    #[arg(long, value_name = SWITCH, value_parser = switch)]
+    transactions: Option<bool>,
 }
 
 const SWITCH: &str = "on|off";
@@ -144,7 +150,7 @@ impl Changes {
     fn switches<'a>(
         &self,
         scope: &'a mut Scope,
-    ) -> [(&'static str, Option<bool>, &'a mut bool); 17] {
+    ) -> [(&'static str, Option<bool>, &'a mut bool); 19] {
         [
             ("pings", self.pings, &mut scope.pings),
             ("halves", self.halves, &mut scope.halves),
@@ -179,6 +185,8 @@ impl Changes {
                 &mut scope.load_failures,
             ),
             ("resizes", self.resizes, &mut scope.resizes),
+            ("databases", self.databases, &mut scope.databases),
+            ("transactions", self.transactions, &mut scope.transactions),
         ]
     }
 }

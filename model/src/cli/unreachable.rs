@@ -36,6 +36,12 @@ fn left_out(step: Step, era: Era, scope: &Scope) -> Option<&'static str> {
             Some("this scope has no acknowledgements")
         }
         Step::DeclinePartial { refusal, .. } => match refusal {
+            Refusal::NoBacklog if run_ids && !scope.expiry => {
+                Some("a backlog goes when it expires, and this scope has no expiry")
+            }
+            Refusal::UnknownId if !(scope.restarts || scope.roles || scope.expiry) && !run_ids => {
+                Some("a history keeps its name as long as nothing restarts, expires or is promoted")
+            }
             Refusal::UnknownId if run_ids && !scope.restarts => {
                 Some("a run ID changes at a restart, and this scope has none")
             }
@@ -95,7 +101,7 @@ mod tests {
     #[test]
     fn what_never_fires_has_a_reason_and_what_fires_has_none() {
         for era in Era::ALL {
-            for scope in ["smoke", "restarts"] {
+            for scope in ["smoke", "restarts", "transactions"] {
                 assert_eq!(unexplained(era, scope), Vec::<String>::new());
             }
         }

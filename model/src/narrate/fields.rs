@@ -4,6 +4,7 @@
 
 use crate::narrate::words;
 use crate::rules::Setting;
+use crate::token::Database;
 use crate::world::{Link, Node, NodeId, Role, World};
 use std::fmt::Write;
 
@@ -146,7 +147,15 @@ fn or(value: Option<String>) -> String {
     value.unwrap_or_else(|| NOTHING.to_owned())
 }
 
-fn node_fields(node: &Node) -> [(&'static str, String); 10] {
+/// The database that a snapshot names for the stream, if it is not the one everything begins in.
+fn stream_in(database: Option<Database>) -> String {
+    match database {
+        None | Some(Database::First) => String::new(),
+        Some(other) => format!(", stream in {}", words::database(other)),
+    }
+}
+
+fn node_fields(node: &Node) -> [(&'static str, String); 13] {
     let role = match node.role {
         Role::Primary => "primary".to_owned(),
         Role::ReplicaOf(parent) => format!("replica of the {}", parent.name()),
@@ -156,12 +165,18 @@ fn node_fields(node: &Node) -> [(&'static str, String); 10] {
         .map(|former| format!("{} to byte {}", words::id(former.id), former.limit.0));
     let snapshot = node.snapshot.map(|snapshot| {
         let (data, label) = (words::data(snapshot.data), words::label(snapshot.label));
-        format!("{data} as {label}, {}", words::framing(snapshot.framing))
+        let framing = words::framing(snapshot.framing);
+        format!(
+            "{data} as {label}{}, {framing}",
+            stream_in(snapshot.database)
+        )
     });
     let saved = node.saved.map(|saved| {
         let (data, label) = (words::data(saved.data), words::label_or_none(saved.label));
-        format!("{data}, {label}")
+        format!("{data}, {label}{}", stream_in(saved.database))
     });
+    let elsewhere = node.selected != Database::First;
+    let reads_in = elsewhere.then(|| words::database(node.selected));
     let produces = node.backlog.is_some() || node.offset.0 != 0 || node.id.0 != 0;
     [
         ("role", role),
@@ -173,7 +188,13 @@ fn node_fields(node: &Node) -> [(&'static str, String); 10] {
         ("snapshot", or(snapshot)),
         ("saved file", or(saved)),
         ("follows", or(node.following.map(words::label))),
-        ("half read", or(node.half.map(words::token))),
+        ("half read", or(node.begun.half.map(words::token))),
+        ("not executed", words::tokens(&node.begun.transaction)),
+        (
+            "stream's database",
+            or(node.stream_database.map(words::database)),
+        ),
+        ("reads in", or(reads_in)),
     ]
 }
 

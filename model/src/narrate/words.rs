@@ -2,7 +2,7 @@
 
 use crate::decision::{Answer, Refusal, Via};
 use crate::rules::Setting;
-use crate::token::{Data, Token, Tokens};
+use crate::token::{Data, Database, Token, Tokens};
 use crate::world::{
     Backlog, ErrorReply, Framing, Id, Label, PrimaryPhase, ReplicaPhase, Reply, Request, Stream,
     Wire,
@@ -30,10 +30,21 @@ pub fn label_or_none(found: Option<Label>) -> String {
 /// A command: `w3`, `PING`.
 pub fn token(token: Token) -> String {
     match token {
-        Token::Write(number) => format!("w{number}"),
+        Token::Write(number) | Token::OtherWrite(number) => format!("w{number}"),
+        Token::Select(chosen) => format!("SELECT {}", database(chosen)),
+        Token::Multi => "MULTI".to_owned(),
+        Token::Exec => "EXEC".to_owned(),
         Token::Ping => "PING".to_owned(),
         Token::Foreign => "a foreign command".to_owned(),
         Token::Stray => "a stray byte".to_owned(),
+    }
+}
+
+/// A database, by a number that it may have.
+pub fn database(database: Database) -> String {
+    match database {
+        Database::First => "0".to_owned(),
+        Database::Other => "1".to_owned(),
     }
 }
 

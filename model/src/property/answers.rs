@@ -7,7 +7,7 @@ use crate::property::labels::{holding, shared_past};
 use crate::rulebook::Identity;
 use crate::rules::stranger::wanted_by_stranger;
 use crate::step::Step;
-use crate::token::Token;
+use crate::token::{Begun, Token};
 use crate::world::{Byte, ErrorReply, Id, NodeId, PrimaryPhase, Reply, Wire, World};
 
 /// S3.
@@ -31,13 +31,13 @@ pub(super) fn continued_exactly(edge: &Edge<'_>) -> bool {
         return false;
     };
     let history = history.up_to(own.offset);
-    let Meaning::Data(data, half) = history.meaning(byte.offset_before()) else {
+    let Meaning::Data(data, begun) = history.meaning(byte.offset_before()) else {
         return false;
     };
     let stream = edge.after.link(replica).stream;
     let exact = stream.tokens == history.tokens_after(byte.offset_before())
-        && stream.starts_with_tail == half.is_some();
-    exact && (data, half) == holding(edge, replica)
+        && stream.starts_with_tail == begun.half.is_some();
+    exact && (data, begun) == holding(edge, replica)
 }
 
 /// S4.
@@ -78,7 +78,7 @@ pub(super) fn snapshots_match_their_labels(edge: &Edge<'_>) -> bool {
             .tokens
             .iter()
             .filter(|token| *token != Token::Stray);
-        history.meaning(label.offset) == Meaning::Data(snapshot.data, None)
+        history.meaning(label.offset) == Meaning::Data(snapshot.data, Begun::NOTHING)
             && follows.eq(history.tokens_after(label.offset).iter())
     })
 }

@@ -4,23 +4,28 @@ use crate::history::Meaning;
 use crate::property::Edge;
 use crate::rulebook::{Identity, PartialCommand};
 use crate::step::Step;
-use crate::token::{Data, Token};
+use crate::token::{Begun, Data};
 use crate::world::{Byte, Id, Label, NodeId, World};
 
-/// What a node truly has: its data, and the command it has begun to read if the era counts that.
-pub(super) type Holding = (Data, Option<Token>);
+/// What a node truly has: its data, and what it has begun to read if the era counts that.
+pub(super) type Holding = (Data, Begun);
 
 pub(super) fn holding(edge: &Edge<'_>, node: NodeId) -> Holding {
     let own = edge.after.node(node);
-    let counts_half = edge.setting.book.partial_command == PartialCommand::KeptAndCounted;
-    (own.data, own.half.filter(|_| counts_half))
+    let counts_begun = edge.setting.book.partial_command == PartialCommand::KeptAndCounted;
+    let begun = if counts_begun {
+        own.begun
+    } else {
+        Begun::NOTHING
+    };
+    (own.data, begun)
 }
 
 /// Whether a label says truly that its owner has `holding`. Where run IDs name processes, a label may also be
 /// retired: from then on it must be good for nothing, which is S7.
-fn is_true(edge: &Edge<'_>, label: Label, (data, half): Holding) -> bool {
+fn is_true(edge: &Edge<'_>, label: Label, holding: Holding) -> bool {
     match edge.after.meaning(label) {
-        Meaning::Data(true_data, begun) => data == true_data && half == begun,
+        Meaning::Data(data, begun) => holding == (data, begun),
         Meaning::Retired => edge.setting.book.identity != Identity::ReplicationId,
         Meaning::Future => false,
     }
@@ -33,11 +38,12 @@ pub(super) fn are_true(edge: &Edge<'_>) -> bool {
         let following = own
             .following
             .is_none_or(|label| is_true(edge, label, holding(edge, node)));
-        let producing = own.backlog.is_none() || is_true(edge, own.label(), (own.data, None));
+        let producing =
+            own.backlog.is_none() || is_true(edge, own.label(), (own.data, Begun::NOTHING));
         let saved = own.saved.is_none_or(|saved| {
             saved
                 .label
-                .is_none_or(|label| is_true(edge, label, (saved.data, None)))
+                .is_none_or(|label| is_true(edge, label, (saved.data, Begun::NOTHING)))
         });
         following && producing && saved
     })
@@ -60,7 +66,9 @@ pub(super) fn equal_ones_have_equal_data(edge: &Edge<'_>) -> bool {
 fn usable(edge: &Edge<'_>, node: NodeId) -> impl Iterator<Item = (Label, Holding)> + use<> {
     let own = edge.after.node(node);
     let following = own.following.map(|label| (label, holding(edge, node)));
-    let producing = own.backlog.map(|_| (own.label(), (own.data, None)));
+    let producing = own
+        .backlog
+        .map(|_| (own.label(), (own.data, Begun::NOTHING)));
     following.into_iter().chain(producing)
 }
 
@@ -116,7 +124,8 @@ pub(super) fn uncounted_writes_retire_them(edge: &Edge<'_>) -> bool {
                 (Identity::ReplicationId, None) => {
                     !edge.after.is_primary(node)
                         || own.id == Id::ANONYMOUS
-                        || edge.after.meaning(own.label()) == Meaning::Data(own.data, None)
+                        || edge.after.meaning(own.label())
+                            == Meaning::Data(own.data, Begun::NOTHING)
                 }
                 (Identity::None | Identity::RunId, None) | (Identity::None, _) => true,
                 (_, Some(backlog)) => edge.after.node_ids().all(|other| {
@@ -135,7 +144,11 @@ pub(super) fn uncounted_writes_retire_them(edge: &Edge<'_>) -> bool {
 /// S8. A node that passes a stream on extends nothing: what it passes on was written upstream.
 pub(super) fn histories_have_one_writer(edge: &Edge<'_>) -> bool {
     let node = match edge.step {
-        Step::Write { node } | Step::Ping { node } => node,
+        Step::Write { node }
+        | Step::WriteElsewhere { node }
+        | Step::Transact { node }
+        | Step::FollowInTransaction { node, .. }
+        | Step::Ping { node } => node,
         Step::Apply { replica } if writes_its_own(edge.before, replica) => replica,
         _ => return true,
     };

@@ -1,4 +1,4 @@
-//! Properties of established links: S10, S12, S13.
+//! Properties of established links: S10 to S13.
 
 use crate::property::Edge;
 use crate::step::Step;
@@ -15,6 +15,27 @@ pub(super) fn carry_only_the_stream(edge: &Edge<'_>) -> bool {
                 .payload
                 .is_some_and(|payload| payload.framing == Framing::Socket);
         !stray && !early
+    })
+}
+
+/// S11.
+pub(super) fn commands_find_their_database(edge: &Edge<'_>) -> bool {
+    let Step::Apply { replica } = edge.step else {
+        return true;
+    };
+    let own = edge.before.node(replica);
+    let arrived = edge.before.link(replica).stream.tokens.first();
+    let mut selected = own.selected;
+    arrived.is_none_or(|token| {
+        let (executed, _) = own.begun.with(token);
+        executed.iter().all(|token| {
+            if let Token::Select(database) = token {
+                selected = database;
+            }
+            token
+                .as_write()
+                .is_none_or(|(_, made_in)| made_in == selected)
+        })
     })
 }
 

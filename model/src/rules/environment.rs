@@ -1,9 +1,9 @@
 //! What clients, operators and the network do: write, cut, let a backlog expire, get in the way of an answer.
 
 use crate::rulebook::{BacklogExpiry, Resizing};
-use crate::rules::stream::{begin_backlog, feed};
+use crate::rules::stream::{begin_backlog, execute};
 use crate::rules::{Guard, Setting};
-use crate::token::Token;
+use crate::token::{Database, Token, Tokens};
 use crate::world::{ErrorReply, Id, NodeId, Reply, Wire, World};
 
 /// A client changes the data of a primary.
@@ -13,9 +13,33 @@ pub fn write(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
     setting.requires(Guard::WriteToPrimary, world.is_primary(node))?;
 
     let mut next = *world;
-    let token = Token::Write(world.next_write());
-    next.node_mut(node).data = world.node(node).data.after(token);
-    feed(&mut next, setting, node, token);
+    let commands = Tokens::from(&[Token::Write(world.next_write())]);
+    execute(&mut next, setting, node, commands, Database::First);
+    Some(next)
+}
+
+/// A client changes the data of a primary in the other database.
+///
+/// Source: `PROTOCOL §2.5`; `replicationFeedSlaves`, Redis 2.6 to 7.2.
+pub fn write_elsewhere(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
+    setting.requires(Guard::WriteElsewhereToPrimary, world.is_primary(node))?;
+
+    let mut next = *world;
+    let commands = Tokens::from(&[Token::OtherWrite(world.next_write())]);
+    execute(&mut next, setting, node, commands, Database::Other);
+    Some(next)
+}
+
+/// A client changes the data of a primary by a transaction: nobody sees part of it.
+///
+/// Source: `PROTOCOL §2.5`; `execCommand`, `replicationFeedSlaves`, Redis 2.6 to 7.2.
+pub fn transact(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
+    setting.requires(Guard::TransactAtPrimary, world.is_primary(node))?;
+
+    let mut next = *world;
+    let write = Token::Write(world.next_write());
+    let commands = Tokens::from(&[Token::Multi, write, Token::Exec]);
+    execute(&mut next, setting, node, commands, Database::First);
     Some(next)
 }
 

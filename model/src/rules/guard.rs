@@ -12,6 +12,12 @@ use clap::ValueEnum;
 pub enum Guard {
     /// A write goes to a primary.
     WriteToPrimary,
+    /// So does one to the other database.
+    WriteElsewhereToPrimary,
+    /// So does a transaction.
+    TransactAtPrimary,
+    /// A transaction that ends in a change of roles begins at a primary.
+    FollowFromPrimary,
     /// Only a connection that is whole can be cut.
     CutWhole,
     /// There is a backlog to expire.

@@ -36,6 +36,8 @@ pub struct Setting {
     pub book: Rulebook,
     /// The configured size of the backlog, in commands that weigh: `repl-backlog-size`.
     pub backlog_commands: usize,
+    /// Whether clients use two databases. Where they use one, SELECT would change nothing and is left out.
+    pub databases: bool,
     /// A guard that is not what it should be; `None` but for [`crate::mutate`].
     pub mutant: Option<Mutant>,
 }

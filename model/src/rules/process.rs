@@ -6,9 +6,9 @@ use crate::history::History;
 use crate::offset::ReplOffset;
 use crate::rulebook::RestartedPrimary;
 use crate::rules::primary::close_link;
-use crate::rules::snapshot::label_to_save;
+use crate::rules::snapshot::{database_to_save, label_to_save};
 use crate::rules::{Guard, Setting};
-use crate::token::{Data, Tokens};
+use crate::token::{Begun, Data, Database, Tokens};
 use crate::world::{Backlog, Id, Label, NodeId, Role, Saved, Secondary, Wire, World};
 
 /// An operator saves a node's data to its disk, with their label.
@@ -24,6 +24,7 @@ pub fn save(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
     let saved = Saved {
         data: own.data,
         label: label_to_save(setting, label),
+        database: database_to_save(setting, own),
     };
 
     let mut next = *world;
@@ -109,7 +110,9 @@ fn die(next: &mut World, node: NodeId) {
     own.backlog = None;
     own.snapshot = None;
     own.following = None;
-    own.half = None;
+    own.begun = Begun::NOTHING;
+    own.stream_database = None;
+    own.selected = Database::First;
     own.told = Id::ANONYMOUS;
 }
 
@@ -125,6 +128,10 @@ fn sever(next: &mut World, replica: NodeId) {
 fn start_as_replica(next: &mut World, setting: &Setting, node: NodeId) {
     let own = next.node_mut(node);
     own.following = own.saved.and_then(|saved| saved.label);
+    own.selected = own
+        .saved
+        .and_then(|saved| saved.database)
+        .unwrap_or_default();
     if let (Some(label), true) = (own.following, setting.book.names_histories()) {
         own.id = label.id;
         own.offset = label.offset;

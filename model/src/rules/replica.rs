@@ -4,16 +4,16 @@ use crate::decision::{next_request, secondary_limit};
 use crate::offset::ReplOffset;
 use crate::rulebook::{
     Acknowledgement, ContinueAcknowledgement, ContinueBacklog, ContinueId, ContinueOffset, Discard,
-    FullLoad, FullReply, Identity, LinkLoss, PartialCommand, Renaming, SavedLabel, Sending,
-    SyncFallback, TransientError,
+    FullLoad, FullReply, Identity, LinkLoss, OpenTransaction, PartialCommand, Renaming, SavedLabel,
+    Sending, SyncFallback, TransientError,
 };
 use crate::rules::primary::{close_link, disconnect_replicas};
 use crate::rules::stream::{begin_backlog, own_history_ends, pass_on};
 use crate::rules::{Guard, Setting};
-use crate::token::{COMMAND_UNITS, Data, Token};
+use crate::token::{Begun, COMMAND_UNITS, Data, Database, Token, Tokens};
 use crate::world::{
-    Connection, ErrorReply, Id, Label, Link, NodeId, Offset, PrimaryPhase, ReplicaPhase, Reply,
-    Request, Saved, Secondary, Snapshot, Stream, Wire, World,
+    Connection, ErrorReply, Id, Label, Link, Node, NodeId, Offset, PrimaryPhase, ReplicaPhase,
+    Reply, Request, Saved, Secondary, Snapshot, Stream, Wire, World,
 };
 
 /// The replica opens a connection and asks to go on where it is. The primary may still believe in the
@@ -147,7 +147,8 @@ pub fn receive_full_resync(world: &World, setting: &Setting, replica: NodeId) ->
 fn discard_past(next: &mut World, setting: &Setting, replica: NodeId) {
     let own = next.node_mut(replica);
     own.following = None;
-    own.half = None;
+    own.begun = Begun::NOTHING;
+    own.selected = Database::First;
     if setting.book.full_load == FullLoad::CutsReplicas {
         own.backlog = None;
         disconnect_replicas(next, setting, replica);
@@ -171,6 +172,7 @@ pub fn receive_error(world: &World, setting: &Setting, replica: NodeId) -> Optio
         close_link(&mut next, setting, replica);
         if setting.book.transient_error == TransientError::ForgetsLabel {
             next.node_mut(replica).following = None;
+            next.node_mut(replica).selected = Database::First;
         }
         return Some(next);
     }
@@ -203,7 +205,8 @@ pub fn receive_snapshot(world: &World, setting: &Setting, replica: NodeId) -> Op
     let own = next.node_mut(replica);
     own.data = payload.data;
     own.following = label;
-    own.half = None;
+    own.begun = Begun::NOTHING;
+    own.selected = payload.database.unwrap_or_default();
     own.snapshot = None;
     own.saved = Some(received_file(setting, payload));
     replace_history(&mut next, setting, replica, label);
@@ -274,7 +277,8 @@ pub fn fail_load(world: &World, setting: &Setting, replica: NodeId) -> Option<Wo
     own.backlog = None;
     own.snapshot = None;
     own.following = None;
-    own.half = None;
+    own.begun = Begun::NOTHING;
+    own.selected = Database::First;
     if !setting.book.names_histories() {
         own_history_ends(&mut next, setting, replica);
     }
@@ -288,6 +292,7 @@ fn received_file(setting: &Setting, payload: Snapshot) -> Saved {
     Saved {
         data: payload.data,
         label,
+        database: payload.database,
     }
 }
 
@@ -297,12 +302,12 @@ fn received_file(setting: &Setting, payload: Snapshot) -> Saved {
 pub fn read_head(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let (token, starts_with_tail) = next_in_stream(world, setting, replica)?;
     setting.requires(Guard::HeadBeforeTail, !starts_with_tail)?;
-    setting.requires(Guard::HeadOfWrite, matches!(token, Token::Write(_)))?;
+    setting.requires(Guard::HeadOfWrite, token.as_write().is_some())?;
 
     let mut next = *world;
     next.link_mut(replica).stream.starts_with_tail = true;
     let own = next.node_mut(replica);
-    own.half = Some(token);
+    own.begun.half = Some(token);
     if setting.book.partial_command != PartialCommand::Dropped
         && let Some(following) = &mut own.following
     {
@@ -311,9 +316,9 @@ pub fn read_head(world: &World, setting: &Setting, replica: NodeId) -> Option<Wo
     Some(next)
 }
 
-/// The rest of a command arrives, and it takes effect.
+/// The rest of a command arrives, and it takes effect; within a transaction all of it does when EXEC arrives.
 ///
-/// Source: `PROTOCOL §2.5`, `PROTOCOL §4.7`; `commandProcessed`, Redis 2.6 to 7.2.
+/// Source: `PROTOCOL §2.5`, `PROTOCOL §4.5`, `PROTOCOL §4.7`; `commandProcessed`, `execCommand`, Redis 2.6 to 7.2.
 pub fn apply(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
     let (token, starts_with_tail) = next_in_stream(world, setting, replica)?;
 
@@ -324,24 +329,40 @@ pub fn apply(world: &World, setting: &Setting, replica: NodeId) -> Option<World>
         starts_with_tail: false,
     };
     let own = next.node_mut(replica);
-    let fits = if starts_with_tail {
-        own.half == Some(token)
-    } else {
-        own.half.is_none()
-    };
-    let counted =
-        i64::from(starts_with_tail && setting.book.partial_command != PartialCommand::Dropped);
-    own.half = None;
-    own.data = if fits {
-        own.data.after(token)
-    } else {
-        own.data.corrupted()
-    };
-    if let Some(following) = &mut own.following {
-        following.offset = following.offset.plus(token.units() - counted);
+    let fits = own.begun.half == starts_with_tail.then_some(token);
+    let (executed, begun) = own.begun.with(token);
+    own.begun = begun;
+    execute_all(own, executed);
+    if !fits {
+        own.data = own.data.corrupted();
     }
-    pass_on(&mut next, setting, replica, token);
+    let counted = match setting.book.open_transaction {
+        OpenTransaction::Dropped => executed.units(),
+        OpenTransaction::KeptAndCounted | OpenTransaction::DroppedYetCounted => token.units(),
+    };
+    let head =
+        i64::from(starts_with_tail && setting.book.partial_command != PartialCommand::Dropped);
+    if let Some(following) = &mut own.following {
+        following.offset = following.offset.plus(counted - head);
+    }
+    pass_on(&mut next, setting, replica, executed);
     Some(next)
+}
+
+/// A replica executes what its primary has executed, in the database it has selected.
+fn execute_all(own: &mut Node, commands: Tokens) {
+    for token in commands.iter() {
+        if let Token::Select(database) = token {
+            own.selected = database;
+        }
+        own.data = own.data.after(token);
+        if token
+            .as_write()
+            .is_some_and(|(_, made_in)| made_in != own.selected)
+        {
+            own.data = own.data.corrupted();
+        }
+    }
 }
 
 /// What the replica reads next, if the snapshot is loaded and the primary has let it go.
@@ -382,7 +403,7 @@ fn acknowledged_offset(world: &World, setting: &Setting, replica: NodeId) -> Opt
     let own = world.node(replica);
     let offset = own.following?.offset;
     Some(match setting.book.acknowledgement {
-        Acknowledgement::Read if own.half.is_some() => offset.plus(COMMAND_UNITS),
+        Acknowledgement::Read if own.begun.half.is_some() => offset.plus(COMMAND_UNITS),
         Acknowledgement::Read | Acknowledgement::Applied => offset,
     })
 }
@@ -400,10 +421,14 @@ pub fn replica_notices_loss(world: &World, setting: &Setting, replica: NodeId) -
     next.link_mut(replica).replica_forgets();
     let own = next.node_mut(replica);
     if setting.book.partial_command != PartialCommand::KeptAndCounted {
-        own.half = None;
+        own.begun.half = None;
+    }
+    if setting.book.open_transaction != OpenTransaction::KeptAndCounted {
+        own.begun.transaction = Tokens::EMPTY;
     }
     if setting.book.link_loss == LinkLoss::LosesLabel {
         own.following = None;
+        own.selected = Database::First;
     }
     if !setting.book.has_psync() {
         disconnect_replicas(&mut next, setting, replica);

@@ -4,10 +4,14 @@
 use crate::decision::secondary_limit;
 use crate::history::History;
 use crate::offset::ReplOffset;
-use crate::rulebook::{Demoted, Demotion, PromotedBacklog, Promotion, RoleNumbering};
+use crate::rulebook::{
+    Demoted, Demotion, PromotedBacklog, Promotion, RoleNumbering, SelectAfterPromotion,
+    TransactionEnd,
+};
 use crate::rules::primary::{close_link, disconnect_replicas};
+use crate::rules::stream::execute;
 use crate::rules::{Guard, Setting};
-use crate::token::COMMAND_UNITS;
+use crate::token::{Begun, COMMAND_UNITS, Database, Token, Tokens};
 use crate::world::{Id, NodeId, Role, Secondary, World};
 
 /// A replica becomes a primary: `REPLICAOF NO ONE`. What it had read and not applied is lost.
@@ -19,7 +23,7 @@ pub fn promote(world: &World, setting: &Setting, node: NodeId) -> Option<World> 
     let mut next = *world;
     close_link(&mut next, setting, node);
     next.node_mut(node).role = Role::Primary;
-    next.node_mut(node).half = None;
+    leave_stream(&mut next, setting, node);
     match setting.book.promotion {
         Promotion::KeepsRunId => keep_run_id(&mut next, setting, node),
         Promotion::ShiftsId => {
@@ -41,6 +45,18 @@ pub fn promote(world: &World, setting: &Setting, node: NodeId) -> Option<World> 
         own.secondary = None;
     }
     Some(next)
+}
+
+/// A promoted replica reads no stream any more, and writes one.
+fn leave_stream(next: &mut World, setting: &Setting, node: NodeId) {
+    let own = next.node_mut(node);
+    own.stream_database = match setting.book.select_after_promotion {
+        SelectAfterPromotion::Again => None,
+        SelectAfterPromotion::OwnStreamGoesOn => own.stream_database,
+        SelectAfterPromotion::OnChange => setting.databases.then_some(own.selected),
+    };
+    own.begun = Begun::NOTHING;
+    own.selected = Database::First;
 }
 
 /// To 3.2 the run ID stays, and so do the replicas. Without any there is no use for a backlog.
@@ -90,13 +106,14 @@ pub fn follow(world: &World, setting: &Setting, node: NodeId, parent: NodeId) ->
     let mut next = *world;
     close_link(&mut next, setting, node);
     next.node_mut(node).role = Role::ReplicaOf(parent);
-    next.node_mut(node).half = None;
+    next.node_mut(node).begun = Begun::NOTHING;
     if setting.book.demoted == Demoted::CutsReplicas {
         disconnect_replicas(&mut next, setting, node);
     }
     let own = next.node_mut(node);
     if setting.book.demotion == Demotion::ForgetsLabel {
         own.following = None;
+        own.selected = Database::First;
         own.backlog = None;
         if setting.book.role_numbering == RoleNumbering::StartsAgain {
             own.offset = ReplOffset(0);
@@ -110,4 +127,26 @@ pub fn follow(world: &World, setting: &Setting, node: NodeId, parent: NodeId) ->
         own.offset = own.offset.plus(-COMMAND_UNITS);
     }
     Some(next)
+}
+
+/// The last command of a client's transaction tells its primary to follow another: MULTI, a write, `REPLICAOF`, EXEC. What
+/// the primary wrote before it stopped being one is a whole transaction.
+///
+/// Source: `PROTOCOL §4.6`; `execCommand`, Redis 4.0 to 7.2.
+pub fn follow_in_transaction(
+    world: &World,
+    setting: &Setting,
+    node: NodeId,
+    parent: NodeId,
+) -> Option<World> {
+    setting.requires(Guard::FollowFromPrimary, world.is_primary(node))?;
+
+    let write = Token::Write(world.next_write());
+    let commands = match setting.book.transaction_end {
+        TransactionEnd::Exec => Tokens::from(&[Token::Multi, write, Token::Exec]),
+        TransactionEnd::Missing => Tokens::from(&[Token::Multi, write]),
+    };
+    let mut written = *world;
+    execute(&mut written, setting, node, commands, Database::First);
+    follow(&written, setting, node, parent)
 }

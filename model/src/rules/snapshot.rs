@@ -2,13 +2,16 @@
 
 use crate::decision::Answer;
 use crate::history::History;
-use crate::rulebook::{AttachLabel, AttachQueue, FullLabel, SavedLabel, StreamGate};
+use crate::rulebook::{
+    AttachLabel, AttachQueue, FullLabel, SavedLabel, SelectAfterSync, SnapshotDatabase, StreamGate,
+};
 use crate::rules::primary::answer_to;
 use crate::rules::stream::trim;
 use crate::rules::{Guard, Setting};
-use crate::token::{COMMAND_UNITS, Tokens};
+use crate::token::{COMMAND_UNITS, Database, Tokens};
 use crate::world::{
-    Connection, Framing, Id, Label, NodeId, PrimaryPhase, Reply, Saved, Snapshot, Wire, World,
+    Connection, Framing, Id, Label, Node, NodeId, PrimaryPhase, Reply, Role, Saved, Snapshot, Wire,
+    World,
 };
 
 /// In one step: the snapshot is cut, labelled, announced, and the stream is queued from here on.
@@ -46,7 +49,9 @@ pub fn start_snapshot(
         data: own.data,
         label,
         framing,
+        database: database_to_save(setting, own),
     });
+    select_again(&mut next, setting, node);
     for replica in world.replicas_of(node) {
         let link = next.link_mut(replica);
         if link.primary == PrimaryPhase::Waiting {
@@ -62,6 +67,27 @@ pub fn start_snapshot(
         }
     }
     Some(next)
+}
+
+/// What a snapshot says of the database the stream is in at its cut. A stream that will select anew may be anywhere.
+pub fn database_to_save(setting: &Setting, own: &Node) -> Option<Database> {
+    let read_in = match own.role {
+        Role::Primary => own.stream_database.unwrap_or_default(),
+        Role::ReplicaOf(_) => own.selected,
+    };
+    match setting.book.snapshot_database {
+        _ if !setting.databases => None,
+        SnapshotDatabase::Absent => None,
+        SnapshotDatabase::Carried => Some(read_in),
+        SnapshotDatabase::AlwaysFirst => Some(Database::First),
+    }
+}
+
+/// Who receives a snapshot may not know where the stream is; the next write says it to everybody.
+fn select_again(next: &mut World, setting: &Setting, node: NodeId) {
+    if setting.book.select_after_sync == SelectAfterSync::Again {
+        next.node_mut(node).stream_database = None;
+    }
 }
 
 /// Whether somebody who is in this phase with the node is there.
@@ -127,6 +153,7 @@ pub fn attach_to_snapshot(world: &World, setting: &Setting, replica: NodeId) -> 
         AttachQueue::Lost => Tokens::EMPTY,
     };
     announce(&mut next, setting, replica, label);
+    select_again(&mut next, setting, parent);
     Some(next)
 }
 
@@ -153,6 +180,7 @@ pub fn finish_snapshot(world: &World, setting: &Setting, node: NodeId) -> Option
         next.node_mut(node).saved = Some(Saved {
             data: snapshot.data,
             label,
+            database: snapshot.database,
         });
     }
     let gated = snapshot.framing == Framing::Socket

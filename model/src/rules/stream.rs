@@ -4,7 +4,7 @@
 use crate::history::History;
 use crate::rulebook::{Accumulation, BacklogBirth, BacklogCopy, Chaining, StreamPurity, Trim};
 use crate::rules::Setting;
-use crate::token::{COMMAND_UNITS, Token, Tokens};
+use crate::token::{COMMAND_UNITS, Data, Database, Token, Tokens};
 use crate::world::{Backlog, Id, NodeId, Offset, PrimaryPhase, Wire, World};
 
 /// A new backlog makes every earlier label of this primary unusable: its writes were not counted so far.
@@ -17,8 +17,11 @@ pub fn create_backlog(world: &World, next: &mut World, setting: &Setting, node: 
         next.node_mut(node).offset = next.node(node).offset.plus(1);
     }
     let history = History::beginning(next.node(node).offset, data);
-    if setting.book.backlog_birth == BacklogBirth::FreshId || id == Id::ANONYMOUS {
+    let retires = setting.book.backlog_birth == BacklogBirth::FreshId;
+    if retires {
         next.node_mut(node).secondary = None;
+    }
+    if retires || id == Id::ANONYMOUS {
         next.node_mut(node).id = next.name_history(world, history);
     } else if let Some(ghost) = next.history_mut(id) {
         *ghost = history;
@@ -35,15 +38,46 @@ pub fn begin_backlog(next: &mut World, node: NodeId) {
     });
 }
 
+/// What a node executes for a client of its own: each write takes effect, and the stream says the same, in the database
+/// named.
+pub fn execute(
+    next: &mut World,
+    setting: &Setting,
+    node: NodeId,
+    commands: Tokens,
+    database: Database,
+) {
+    select(next, setting, node, database);
+    for token in commands.iter() {
+        let own = next.node_mut(node);
+        own.data = own.data.after(token);
+        feed(next, setting, node, token);
+    }
+}
+
+/// Whether what a node executes is counted: it has a backlog, or in the oldest era a replica.
+fn counts(next: &World, setting: &Setting, node: NodeId) -> bool {
+    let own = next.node(node);
+    own.backlog.is_some() || (!setting.book.has_psync() && own.id != Id::ANONYMOUS)
+}
+
+/// The stream says in which database its next command is to be executed, if it has not said so.
+fn select(next: &mut World, setting: &Setting, node: NodeId, database: Database) {
+    let said = next.node(node).stream_database == Some(database);
+    if setting.databases && !said && counts(next, setting, node) {
+        feed(next, setting, node, Token::Select(database));
+        next.node_mut(node).stream_database = Some(database);
+    }
+}
+
 /// Appends a command to the stream: to the history, to the backlog, and to every replica that is due it.
 pub fn feed(next: &mut World, setting: &Setting, node: NodeId, token: Token) {
-    let own = next.node(node);
-    let (id, offset) = (own.id, own.offset);
-    let counted = own.backlog.is_some() || (!setting.book.has_psync() && id != Id::ANONYMOUS);
-    if !counted {
+    if !counts(next, setting, node) {
         history_moves_unnumbered(next, node);
         return;
     }
+    let own = next.node(node);
+    let (id, offset) = (own.id, own.offset);
     if let Some(ghost) = next.history_mut(id) {
         ghost.tokens.push(token);
     }
@@ -59,29 +93,43 @@ pub fn feed(next: &mut World, setting: &Setting, node: NodeId, token: Token) {
     trim(next, setting, node);
 }
 
-/// What a replica has applied goes on to its own replicas: as it came, or made anew.
-pub fn pass_on(next: &mut World, setting: &Setting, node: NodeId, token: Token) {
+/// What a replica has executed goes on to its own replicas: as it came, or made anew.
+pub fn pass_on(next: &mut World, setting: &Setting, node: NodeId, executed: Tokens) {
     if setting.book.chaining == Chaining::Regenerated {
-        if matches!(token, Token::Write(_)) {
-            feed(next, setting, node, token);
-        }
+        regenerate(next, setting, node, executed);
         return;
     }
-    let own = next.node_mut(node);
-    own.offset = own.offset.plus(token.units());
-    if let Some(backlog) = &mut own.backlog {
-        backlog.tokens.push(token);
+    for token in executed.iter() {
+        let own = next.node_mut(node);
+        own.offset = own.offset.plus(token.units());
+        if let Some(backlog) = &mut own.backlog {
+            backlog.tokens.push(token);
+        }
+        let own = next.node(node);
+        if own.following.is_none_or(|label| label.id != own.id) {
+            // It follows under no name, and calls the history by one of its own.
+            let id = own.id;
+            if let Some(ghost) = next.history_mut(id) {
+                ghost.tokens.push(token);
+            }
+        }
+        queue(next, setting, node, token);
     }
-    let own = next.node(node);
-    if own.following.is_none_or(|label| label.id != own.id) {
-        // It follows under no name, and calls the history by one of its own.
-        let id = own.id;
-        if let Some(ghost) = next.history_mut(id) {
-            ghost.tokens.push(token);
+    trim(next, setting, node);
+}
+
+/// What changed the data is written into a stream of the node's own, with its own SELECT.
+fn regenerate(next: &mut World, setting: &Setting, node: NodeId, executed: Tokens) {
+    if executed.writes() == Data::EMPTY {
+        return;
+    }
+    let database = next.node(node).selected;
+    select(next, setting, node, database);
+    for token in executed.iter() {
+        if token.as_write().is_some() || matches!(token, Token::Multi | Token::Exec) {
+            feed(next, setting, node, token);
         }
     }
-    queue(next, setting, node, token);
-    trim(next, setting, node);
 }
 
 /// The data of a node are replaced: its own history, where that is not the one it follows, ends here. A run ID

@@ -1,7 +1,7 @@
 //! A world as it might look after a long life: other names, larger offsets, other numbers of writes. It names
 //! every field anew, on purpose: a field that the canonical form's own visitors forget shows here.
 
-use psync_model::token::{Data, Token, Tokens};
+use psync_model::token::{Begun, Data, Token, Tokens};
 use psync_model::world::{
     Backlog, Byte, Connection, IDS, Id, Label, Link, Node, Offset, Reply, Request, Saved,
     Secondary, Snapshot, Stream, World,
@@ -58,10 +58,9 @@ fn tokens(tokens: Tokens) -> Tokens {
 }
 
 fn token(token: Token) -> Token {
-    match token {
-        Token::Write(write) => Token::Write(write + LATER),
-        other => other,
-    }
+    token.as_write().map_or(token, |(number, database)| {
+        Token::write(number + LATER, database)
+    })
 }
 
 fn label(label: Label) -> Label {
@@ -97,10 +96,15 @@ fn node(node: Node) -> Node {
         saved: node.saved.map(|saved| Saved {
             data: data(saved.data),
             label: saved.label.map(label),
+            ..saved
         }),
         following: node.following.map(label),
-        half: node.half.map(token),
+        begun: Begun {
+            transaction: tokens(node.begun.transaction),
+            half: node.begun.half.map(token),
+        },
         told: id(node.told),
+        ..node
     }
 }
 
