@@ -5,7 +5,7 @@
 //! What can notice: a property; L1, on the graph; the reachability of a rule or branch that no longer fires; and
 //! the bounds, where a rule that should not apply makes the worlds grow without end.
 
-use crate::liveness::{self, NotProved};
+use crate::liveness::{self, Ending, NotProved};
 use crate::property::Property;
 use crate::rulebook::Era;
 use crate::rules::guard::Mutation;
@@ -20,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The scopes in which a mutant is looked for, those that show most for the least work first, with the eras in which
 /// they show something that no scope before does.
-const LADDER: [(&str, &[Era]); 9] = [
+const LADDER: [(&str, &[Era]); 11] = [
     ("smoke", &Era::ALL),
     ("errors", &Era::ALL),
     ("pings", &[Era::Psync, Era::Psync2V7]),
@@ -30,10 +30,12 @@ const LADDER: [(&str, &[Era]); 9] = [
     ("failover", &[Era::Sync, Era::Psync2, Era::Psync2V7]),
     ("role-restarts", &[Era::Psync2, Era::Psync2V7]),
     ("replay", &[Era::Psync2V7]),
+    ("transactions", &[Era::Psync, Era::Psync2V7]),
+    ("databases", &[Era::Psync2V7]),
 ];
 
-/// Three more, for guards about what no scope above has.
-const MORE: [NamedScope; 3] = [
+/// Four more, for guards about what no scope above has.
+const MORE: [NamedScope; 4] = [
     NamedScope {
         name: "saves",
         purpose: "snapshots saved at any moment",
@@ -55,6 +57,16 @@ const MORE: [NamedScope; 3] = [
         purpose: "PINGs that a replica of a replica gets",
         scope: Scope {
             pings: true,
+            ..scope::CHAIN
+        },
+    },
+    NamedScope {
+        name: "chain-handover",
+        purpose: "three nodes that change roles within transactions",
+        scope: Scope {
+            lag_commands: 3,
+            roles: true,
+            transactions: true,
             ..scope::CHAIN
         },
     },
@@ -231,6 +243,9 @@ impl Rung {
 
 fn judge_liveness(search: Search, states: usize) -> Look {
     match liveness::prove(search, states + 1) {
+        Err(NotProved::Stuck(stuck)) if stuck.ending == Ending::ScopeEnds => {
+            Look::Noticed(Noticed::LeavesBounds)
+        }
         Err(NotProved::Stuck(stuck)) => {
             Look::Noticed(Noticed::Property(Property::L1, stuck.steps.len()))
         }

@@ -114,7 +114,7 @@ fn guards_are_missed() {
         acknowledge-when-connected Negated: S12 in 17 steps
         acknowledge-whole Negated: L1 in 6 steps
         acknowledge-news Negated: receive-acknowledgement never fires
-        replica-notices-cut Off: L1 in 5 steps
+        replica-notices-cut Off: there is no end of worlds
         replica-notices-cut Negated: L1 in 2 steps
         replica-had-link Negated: stranger-asks/below-first never fires
         start-once Negated: accept-partial/current never fires
