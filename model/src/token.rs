@@ -181,7 +181,9 @@ impl Tokens {
     /// When there are more than [`MAX_TOKENS`].
     pub fn from(tokens: &[Token]) -> Self {
         let mut sequence = Self::EMPTY;
-        tokens.iter().for_each(|&token| sequence.push(token));
+        for &token in tokens {
+            sequence.push(token);
+        }
         sequence
     }
 

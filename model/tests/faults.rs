@@ -13,6 +13,7 @@ use psync_model::search::Search;
 use psync_model::walk::{Limits, walk};
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::panic::resume_unwind;
 use std::thread;
 
 /// Where an outsider looks before giving up, beside the scope in which the fault is caught: the largest is
@@ -113,19 +114,14 @@ fn every_fault_is_caught_by_the_property_it_names() {
         .filter_map(|(fault, era)| Some((fault, era, fault.in_era(era)?)))
         .collect();
     // Two at a time: those that only a large scope shows take most of the time.
-    let halves = [0, 1].map(|first| pairs.iter().skip(first).step_by(2));
     let rows = thread::scope(|scope| {
-        let of_half = |half| {
-            scope.spawn(move || {
-                let each = |&(fault, era, book): &(&Fault, Era, Rulebook)| row(fault, era, book);
-                std::iter::Iterator::map(half, each).collect::<Vec<_>>()
-            })
+        let every_second = |first: usize| {
+            let pairs = pairs.iter().skip(first).step_by(2);
+            let rows = pairs.map(|&(fault, era, book)| row(fault, era, book));
+            scope.spawn(move || rows.collect::<Vec<_>>())
         };
-        halves.map(of_half).map(|thread| {
-            thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        [every_second(0), every_second(1)]
+            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     let mut table = String::new();
     for place in 0..pairs.len() {

@@ -77,7 +77,7 @@ impl AsReplica {
             }
             Step::ReplicaNoticesLoss { .. } => {
                 self.drive(step)?;
-                if self.stage.world().node(REPLICA).half.is_none() {
+                if self.stage.world().node(REPLICA).begun.half.is_none() {
                     self.stream = Reader::new(Phase::Stream);
                 }
                 Ok(())
@@ -140,8 +140,12 @@ impl AsReplica {
                 self.drive(step)
             }
             Step::StrangerLeaves { .. } | Step::Save { .. } => self.drive(step),
+            Step::WriteElsewhere { .. } | Step::Transact { .. } => Err(Trouble::Parted(format!(
+                "{step} needs a second database or a transaction, which the judge does not drive yet"
+            ))),
             Step::Promote { .. }
             | Step::Follow { .. }
+            | Step::FollowInTransaction { .. }
             | Step::RestartAsPrimary { .. }
             | Step::RestartAsReplica { .. }
             | Step::AnswerWithError { .. }

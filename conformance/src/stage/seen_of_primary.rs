@@ -308,7 +308,7 @@ pub(super) fn command_agrees(
     let Some(label) = possible.world.node(REPLICA).following else {
         return Ok(());
     };
-    let read = possible.world.node(REPLICA).half.map_or(0, |_| {
+    let read = possible.world.node(REPLICA).begun.half.map_or(0, |_| {
         label
             .offset
             .since(boundary(label.offset, &possible.world, label.id))

@@ -39,7 +39,7 @@ fn left_out(step: Step, era: Era, scope: &Scope) -> Option<&'static str> {
             Refusal::NoBacklog if run_ids && !scope.expiry => {
                 Some("a backlog goes when it expires, and this scope has no expiry")
             }
-            Refusal::UnknownId if !(scope.restarts || scope.roles || scope.expiry) && !run_ids => {
+            Refusal::UnknownId if !(run_ids || scope.restarts || scope.roles || scope.expiry) => {
                 Some("a history keeps its name as long as nothing restarts, expires or is promoted")
             }
             Refusal::UnknownId if run_ids && !scope.restarts => {
