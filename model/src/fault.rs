@@ -47,8 +47,8 @@ impl Fault {
     }
 
     /// Whether the cases of scope `replay` bring it to light, on a pair whose roles do not change: what the judge
-    /// is held to. The others need a replica of a replica, a promotion, an error reply, a second database, a
-    /// transaction, or a reader of what a replica acknowledges in the middle of a command.
+    /// is held to. The others need a replica of a replica, a promotion, an error reply, a second database or a
+    /// transaction.
     pub fn is_replayed(&self) -> bool {
         !BEYOND_REPLAY.contains(&self.name)
     }
@@ -67,7 +67,6 @@ const BEYOND_REPLAY: &[&str] = &[
     "full-load-keeps-replicas",
     "no-backlog-after-continue",
     "label-lost-on-passing-error",
-    "acknowledges-unapplied",
     "sync-fallback-keeps-id",
     "transaction-counted-by-command",
     "transaction-left-open",
