@@ -130,22 +130,13 @@ fn our_own_server_without_a_fault_is_not_accused() {
 #[test]
 fn each_fault_that_shows_on_the_way_is_named_for_what_it_is() {
     type Drive = fn(&mut Pair);
-    let table: [(&str, &str, bool, Rule, Drive); 7] = [
+    let table: [(&str, &str, bool, Rule, Drive); 6] = [
         (
             "full-resync-offset-one-more",
             "",
             false,
             Rule::SnapshotLabel,
             |_| {},
-        ),
-        (
-            "stream-before-first-acknowledgement",
-            "",
-            true,
-            Rule::StreamGate,
-            |pair| {
-                pair.write(5);
-            },
         ),
         (
             "uncounted-byte-in-stream",
