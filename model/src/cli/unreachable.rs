@@ -45,6 +45,9 @@ fn left_out(step: Step, era: Era, scope: &Scope) -> Option<&'static str> {
             Refusal::UnknownId if run_ids && !scope.restarts => {
                 Some("a run ID changes at a restart, and this scope has none")
             }
+            Refusal::TooOld if is_too_short(era, scope) => Some(
+                "who may be promoted keeps a backlog of its own; with it, two more writes and a SELECT nothing fits in the lag",
+            ),
             Refusal::TooNew if !scope.roles => Some(
                 "a replica never asks for what was not produced under the name it has, as long as roles stay",
             ),
@@ -67,6 +70,12 @@ fn left_out(step: Step, era: Era, scope: &Scope) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Whether a replica cannot fall behind a backlog before its own backlog leads out of the scope.
+fn is_too_short(era: Era, scope: &Scope) -> bool {
+    let replicas_have_backlogs = era.rulebook().names_histories() && scope.roles;
+    replicas_have_backlogs && scope.databases && scope.lag_commands < scope.backlog_commands + 2
 }
 
 fn without_secondary(era: Era, scope: &Scope) -> Option<&'static str> {
