@@ -6,6 +6,7 @@ use crate::client::{Session, Transaction};
 use crate::commands::{self, CommandSpec, Context, Effect, Flags, Origin, Outcome};
 use crate::event::ClientId;
 use crate::resp::{Reply, Request};
+use crate::rulebook::TransactionEnd;
 use crate::server::{Calls, Server};
 
 /// Most commands a transaction may queue, so that one client cannot take all memory.
@@ -176,7 +177,8 @@ impl Server {
         if spec.flags.contains(Flags::SERVER) {
             // Inside a transaction: what was written so far belongs to the role and the name of now (FLAWS B-08).
             if spec.flags.contains(Flags::ADMIN) {
-                self.propagate_for(id, &std::mem::take(effects));
+                let end = self.end_before(spec, args);
+                self.propagate_ended_for(id, &std::mem::take(effects), end);
             }
             self.count_call(args, |calls| calls.executed += 1);
             let own = OWN_COMMANDS.iter().find(|(name, _)| *name == spec.name);
@@ -198,6 +200,18 @@ impl Server {
                 None
             }
             _ => Some(outcome.reply),
+        }
+    }
+
+    /// How the stream ends the part of a transaction that comes before a command of an administrator.
+    fn end_before(&self, spec: &CommandSpec, args: &[Bytes]) -> TransactionEnd {
+        let demotes = matches!(spec.name, "replicaof" | "slaveof")
+            && self.is_primary()
+            && !args[1].eq_ignore_ascii_case(b"no");
+        if demotes {
+            self.rules.transaction_end
+        } else {
+            TransactionEnd::Exec
         }
     }
 
@@ -247,10 +261,14 @@ impl Server {
     }
 
     pub(crate) fn propagate_for(&mut self, id: ClientId, effects: &[Effect]) {
+        self.propagate_ended_for(id, effects, TransactionEnd::Exec);
+    }
+
+    fn propagate_ended_for(&mut self, id: ClientId, effects: &[Effect], end: TransactionEnd) {
         if effects.is_empty() {
             return;
         }
-        self.propagate(effects);
+        self.propagate_ended(effects, end);
         self.note_own_deadlines(effects);
         let offset = self.history.offset;
         if let Some(client) = self.clients.get_mut(&id) {

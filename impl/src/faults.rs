@@ -7,8 +7,9 @@ use crate::rulebook::{
     Accumulation, AcknowledgeAfterContinue, Acknowledgement, Adoption, Attach, BacklogBirth,
     BacklogContent, CacheAtFullLine, ContinueBacklog, ContinueId, Demotion, Discard, Era, Expiry,
     FirstStream, FullLine, FullLoad, HalfInput, IdCheck, LinkLoss, LowerBound, OffsetAtContinue,
-    PromotedBacklog, Promotion, RequestByte, RoleNumbering, Rulebook, SavedLabel, SavedOffset,
-    SecondaryLimit, StreamWriting, SyncFallback, TransientError, UpperBound,
+    OpenTransaction, PromotedBacklog, Promotion, Renaming, RequestByte, RoleNumbering, Rulebook,
+    SavedLabel, SavedOffset, SecondaryLimit, SelectAfterPromotion, SelectAfterSync,
+    SnapshotDatabase, StreamWriting, SyncFallback, TransactionEnd, TransientError, UpperBound,
 };
 
 /// One way of being wrong.
@@ -44,9 +45,11 @@ pub enum FaultError {
 
 const ALL: &[Era] = &Era::ALL;
 const WITH_OFFSETS: &[Era] = &[Era::Psync, Era::Psync2, Era::Psync2V7];
+const WITHOUT_IDS: &[Era] = &[Era::Sync, Era::Psync];
 const WITH_IDS: &[Era] = &[Era::Psync2, Era::Psync2V7];
 
-/// All faults: those of a primary first, then those of a replica, then those that show when roles change or in a chain.
+/// All faults: those of a primary first, then those of a replica, then those that show when roles change or in a
+/// chain, last those of databases, transactions and names.
 pub const FAULTS: &[Fault] = &[
     Fault {
         name: "backlog-upper-bound-exclusive",
@@ -278,6 +281,48 @@ pub const FAULTS: &[Fault] = &[
         sentence: "A restarted replica that is continued has no backlog (FLAWS B-14).",
         eras: WITH_IDS,
         spoil: |rules| rules.continue_backlog = ContinueBacklog::Missing,
+    },
+    Fault {
+        name: "transaction-counted-by-command",
+        sentence: "The commands of a transaction count as applied when they are read, and are dropped with the link (FLAWS F-18).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.open_transaction = OpenTransaction::DroppedAndCounted,
+    },
+    Fault {
+        name: "transaction-left-open",
+        sentence: "A primary that becomes a replica within a transaction leaves EXEC out of the stream (FLAWS B-08).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.transaction_end = TransactionEnd::Missing,
+    },
+    Fault {
+        name: "stream-database-not-saved",
+        sentence: "A snapshot says that the stream is in the first database, wherever it is (FLAWS B-37).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.snapshot_database = SnapshotDatabase::AlwaysFirst,
+    },
+    Fault {
+        name: "full-resync-without-select",
+        sentence: "The stream after a snapshot begins in whatever database it was in before (FLAWS F-19).",
+        eras: WITHOUT_IDS,
+        spoil: |rules| rules.select_after_sync = SelectAfterSync::OnChange,
+    },
+    Fault {
+        name: "promotion-without-select",
+        sentence: "The stream of a promoted node begins in the database in which it stood as a replica (FLAWS F-20).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.select_after_promotion = SelectAfterPromotion::OnChange,
+    },
+    Fault {
+        name: "backlog-birth-keeps-id",
+        sentence: "A new backlog retires no name, so that one from before an uncounted write stays usable (FLAWS F-06).",
+        eras: WITH_IDS,
+        spoil: |rules| rules.backlog_birth = BacklogBirth::SkipsNothing,
+    },
+    Fault {
+        name: "renaming-keeps-replicas",
+        sentence: "A replica that is told a new name keeps its own replicas, which go on under the old one (FLAWS F-14).",
+        eras: &[Era::Psync2V7],
+        spoil: |rules| rules.renaming = Renaming::KeepsReplicas,
     },
 ];
 

@@ -7,7 +7,7 @@ use crate::commands::Effect;
 use crate::event::{ClientId, Framing};
 use crate::failover::Failover;
 use crate::primary::{Feed, KEEPALIVE_MS};
-use crate::rulebook::{BacklogContent, Era, Relay, StreamWriting, Trim};
+use crate::rulebook::{BacklogContent, Era, Relay, StreamWriting, TransactionEnd, Trim};
 use crate::server::Server;
 use crate::shared_stream::Position;
 use crate::stream;
@@ -21,12 +21,18 @@ const HANDED_BYTES: u64 = 1024 * 1024;
 impl Server {
     /// Puts the effects of one unit of execution into the stream (PROTOCOL §2.5).
     pub(crate) fn propagate(&mut self, effects: &[Effect]) {
+        self.propagate_ended(effects, TransactionEnd::Exec);
+    }
+
+    /// The same, with an end that only the one fault leaves out.
+    pub(crate) fn propagate_ended(&mut self, effects: &[Effect], end: TransactionEnd) {
         self.changes += effects.len() as u64;
         let verbatim = !self.is_primary() && self.rules.relay == Relay::Verbatim;
         if verbatim || effects.is_empty() || !self.feeds_somebody() {
             return;
         }
-        if effects.len() > 1 {
+        let bracketed = effects.len() > 1 || end == TransactionEnd::Missing;
+        if bracketed {
             // The database of the first comes before the transaction [seen 7.0.15].
             self.select_in_stream(effects[0].database);
             self.feed(&stream::multi(), Feed::Control);
@@ -35,7 +41,7 @@ impl Server {
             self.select_in_stream(effect.database);
             self.feed(&stream::command(&effect.args), Feed::Data);
         }
-        if effects.len() > 1 {
+        if bracketed && end == TransactionEnd::Exec {
             self.feed(&stream::exec(), Feed::Control);
         }
     }

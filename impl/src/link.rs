@@ -16,7 +16,7 @@ use crate::replica::{
 use crate::resp::Request;
 use crate::rulebook::{
     AcknowledgeAfterContinue, Acknowledgement, ContinueBacklog, ContinueId, Era, HalfInput,
-    LinkLoss, OffsetAtContinue, Relay, SyncFallback,
+    LinkLoss, OffsetAtContinue, OpenTransaction, Relay, Renaming, SyncFallback,
 };
 use crate::server::Server;
 use crate::stream;
@@ -110,7 +110,9 @@ impl Server {
         {
             self.history.rename(name);
             connected.history = name;
-            self.disconnect_replicas(now_ms);
+            if self.rules.renaming == Renaming::CutsReplicas {
+                self.disconnect_replicas(now_ms);
+            }
         }
         if self.rules.offset_at_continue == OffsetAtContinue::Reset {
             (connected.read, connected.applied) = (ReplOffset::ZERO, ReplOffset::ZERO);
@@ -207,6 +209,8 @@ impl Server {
     pub(crate) fn counted(&self, connected: &Connected) -> ReplOffset {
         if self.rules.half_input == HalfInput::Kept {
             connected.read
+        } else if self.rules.open_transaction == OpenTransaction::DroppedAndCounted {
+            connected.applied.advanced(connected.consumed as u64)
         } else {
             connected.applied
         }
@@ -269,7 +273,7 @@ impl Server {
         self.link_is_down(now_ms);
     }
 
-    /// Remembers name, offset and database; half a command only in the run-ID era (PROTOCOL §4.5).
+    /// Remembers name, offset and database; what has come in part only in the run-ID era (PROTOCOL §4.5).
     fn cache_primary(&mut self, connected: Connected) {
         let anonymous =
             connected.without_label && self.rules.sync_fallback == SyncFallback::FreshId;
@@ -277,12 +281,14 @@ impl Server {
             return;
         }
         let counted = match self.rules.half_input {
-            HalfInput::Dropped => connected.applied,
-            HalfInput::Kept | HalfInput::DroppedAndCounted => connected.read,
+            HalfInput::Dropped | HalfInput::Kept => self.counted(&connected),
+            HalfInput::DroppedAndCounted => connected.read,
         };
         let mut cached = CachedPrimary::at(connected.history, counted, connected.session.database);
         if self.rules.half_input == HalfInput::Kept {
             cached.unparsed = connected.unapplied.freeze().slice(connected.consumed..);
+        }
+        if self.rules.open_transaction == OpenTransaction::Kept {
             cached.session = connected.session;
         }
         if let Some(following) = self.following() {

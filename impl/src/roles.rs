@@ -10,7 +10,9 @@ use crate::history::PartialRequest;
 use crate::offset::{NextByte, ReplOffset};
 use crate::replica::{CachedPrimary, Following, Link, Role};
 use crate::resp::{Reply, parse_integer};
-use crate::rulebook::{Demotion, Era, PromotedBacklog, Promotion, RoleNumbering, Trim};
+use crate::rulebook::{
+    Demotion, Era, PromotedBacklog, Promotion, RoleNumbering, SelectAfterPromotion, Trim,
+};
 use crate::server::Server;
 
 impl Server {
@@ -151,11 +153,11 @@ impl Server {
             return;
         }
         let reached = self.link_offset();
+        self.primary.stream_database = self.database_after_promotion();
         self.drop_link(now_ms);
         self.role = Role::Primary;
         self.own_deadlines.clear();
         self.config.replicaof = None;
-        self.primary.stream_database = None;
         self.primary.alone_since_ms = now_ms;
         if self.rules.promotion == Promotion::KeepsRunId {
             self.keep_run_id(reached);
@@ -166,6 +168,14 @@ impl Server {
             "Promoted; the history goes on as {} from offset {}",
             self.history.id, self.history.offset
         ));
+    }
+
+    /// Where the stream of a promoted node stands: it selects before its first write, as those expect who follow it now.
+    fn database_after_promotion(&mut self) -> Option<usize> {
+        match self.rules.select_after_promotion {
+            SelectAfterPromotion::Again => None,
+            SelectAfterPromotion::OnChange => self.following()?.selected_database(),
+        }
     }
 
     /// A history that others share goes on, and they are told how: they ask, and learn it from the answer.

@@ -2,6 +2,7 @@
 //!
 //! An [`Era`] is a named [`Rulebook`]. The rest of the server knows no versions: it reads an entry and obeys it.
 //! Variants that no correct server has carry the number of the flaw they reproduce; only `faults` selects them.
+//! The file is long because it is one table, an entry after the other, that is looked up rather than read through.
 
 use std::fmt;
 use std::str::FromStr;
@@ -89,7 +90,7 @@ pub enum BacklogBirth {
     SkipsOneByte,
     /// The history gets a fresh name.
     FreshId,
-    /// Wrong: neither.
+    /// Wrong: neither. FLAWS F-06.
     SkipsNothing,
 }
 
@@ -253,6 +254,53 @@ pub enum HalfInput {
     DroppedAndCounted,
 }
 
+/// What becomes of a transaction of which `EXEC` has not come when the link is lost (PROTOCOL §4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenTransaction {
+    /// Dropped, and asked for again.
+    Dropped,
+    /// Kept, and counted.
+    Kept,
+    /// Wrong: dropped, but each of its commands was counted as it came. FLAWS F-18.
+    DroppedAndCounted,
+}
+
+/// How a transaction ends in the stream if it turns its primary into a replica (PROTOCOL §4.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionEnd {
+    /// As every other: what it wrote before is a whole unit.
+    Exec,
+    /// Wrong: not at all, because a replica adds nothing to a stream. FLAWS B-08.
+    Missing,
+}
+
+/// Which database a labelled snapshot says that the stream is in (PROTOCOL §2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotDatabase {
+    /// The one it is in.
+    Carried,
+    /// Wrong: the first, wherever it is. FLAWS B-37.
+    AlwaysFirst,
+}
+
+/// Whether the stream selects its database anew after a snapshot for a replica was cut (PROTOCOL §2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelectAfterSync {
+    /// Before the next write.
+    Again,
+    /// Wrong: only when the database changes. FLAWS F-19.
+    OnChange,
+}
+
+/// Whether the stream of a promoted node selects its database anew (PROTOCOL §4.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelectAfterPromotion {
+    /// Before the next write.
+    Again,
+    /// Wrong: it goes on in the database where the node stood as a replica. FLAWS F-20.
+    OnChange,
+}
+
 /// Which byte a replica asks for (PROTOCOL §2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestByte {
@@ -377,6 +425,15 @@ pub enum FullLoad {
     KeepsReplicas,
 }
 
+/// What becomes of the replicas of a replica that is continued under a new name (PROTOCOL §3.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renaming {
+    /// They are cut off, so that they ask again and learn it.
+    CutsReplicas,
+    /// Wrong: they stay, and go on under the old name. FLAWS F-14.
+    KeepsReplicas,
+}
+
 /// Whether a replica that is continued and has no backlog makes one (PROTOCOL §3.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContinueBacklog {
@@ -454,6 +511,16 @@ pub struct Rulebook {
     pub cache_at_full_line: CacheAtFullLine,
     /// See [`HalfInput`].
     pub half_input: HalfInput,
+    /// See [`OpenTransaction`].
+    pub open_transaction: OpenTransaction,
+    /// See [`TransactionEnd`].
+    pub transaction_end: TransactionEnd,
+    /// See [`SnapshotDatabase`].
+    pub snapshot_database: SnapshotDatabase,
+    /// See [`SelectAfterSync`].
+    pub select_after_sync: SelectAfterSync,
+    /// See [`SelectAfterPromotion`].
+    pub select_after_promotion: SelectAfterPromotion,
     /// See [`RequestByte`].
     pub request_byte: RequestByte,
     /// See [`Adoption`].
@@ -480,6 +547,8 @@ pub struct Rulebook {
     pub role_numbering: RoleNumbering,
     /// See [`FullLoad`].
     pub full_load: FullLoad,
+    /// See [`Renaming`].
+    pub renaming: Renaming,
     /// See [`ContinueBacklog`].
     pub continue_backlog: ContinueBacklog,
     /// See [`TransientError`].
@@ -508,6 +577,7 @@ impl Rulebook {
                 expiry: Expiry::KeepsId,
                 relay: Relay::Regenerated,
                 half_input: HalfInput::Kept,
+                open_transaction: OpenTransaction::Kept,
                 continue_id: ContinueId::Ignored,
                 promotion: Promotion::KeepsRunId,
                 demotion: Demotion::ForgetsLabel,
@@ -518,6 +588,7 @@ impl Rulebook {
                 era,
                 backlog_birth: BacklogBirth::Never,
                 half_input: HalfInput::Dropped,
+                open_transaction: OpenTransaction::Dropped,
                 ..Self::of(Era::Psync)
             },
         }
@@ -543,6 +614,11 @@ impl Rulebook {
             relay: Relay::Verbatim,
             cache_at_full_line: CacheAtFullLine::Kept,
             half_input: HalfInput::Dropped,
+            open_transaction: OpenTransaction::Dropped,
+            transaction_end: TransactionEnd::Exec,
+            snapshot_database: SnapshotDatabase::Carried,
+            select_after_sync: SelectAfterSync::Again,
+            select_after_promotion: SelectAfterPromotion::Again,
             request_byte: RequestByte::Next,
             adoption: Adoption::AfterLoad,
             discard: Discard::AfterPayload,
@@ -556,6 +632,7 @@ impl Rulebook {
             demotion: Demotion::KeepsLabel,
             role_numbering: RoleNumbering::GoesOn,
             full_load: FullLoad::CutsReplicas,
+            renaming: Renaming::CutsReplicas,
             continue_backlog: ContinueBacklog::Created,
             transient_error: TransientError::AsksAgain,
             acknowledgement: Acknowledgement::Counted,

@@ -11,7 +11,10 @@ use crate::offset::ReplOffset;
 use crate::primary::{Job, Purpose};
 use crate::rdb::ReplicationFields;
 use crate::replica::Role;
-use crate::rulebook::{Accumulation, Attach, Era, FirstStream, FullLine, SavedOffset};
+use crate::rulebook::{
+    Accumulation, Attach, Era, FirstStream, FullLine, SavedOffset, SelectAfterSync,
+    SnapshotDatabase,
+};
 use crate::server::Server;
 use crate::shared_stream::Position;
 
@@ -119,7 +122,9 @@ impl Server {
             Framing::Disk
         };
         let (label, from) = (self.history.offset, self.history.stream.end());
-        self.primary.stream_database = None;
+        if self.rules.select_after_sync == SelectAfterSync::Again {
+            self.primary.stream_database = None;
+        }
         for (id, ..) in waiting {
             if self.rules.full_line != FullLine::AtRequest {
                 self.send_full_line(*id, label);
@@ -198,7 +203,10 @@ impl Server {
             SavedOffset::OfCut => 0,
         };
         let id = self.history.id.as_bytes().try_into().ok()?;
-        let stream_db = i32::try_from(database?).ok()?;
+        let stream_db = match (database?, self.rules.snapshot_database) {
+            (database, SnapshotDatabase::Carried) => i32::try_from(database).ok()?,
+            (_, SnapshotDatabase::AlwaysFirst) => 0,
+        };
         Some(ReplicationFields {
             stream_db,
             id,

@@ -82,17 +82,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("renaming-keeps-replicas", "restart"),
 ];
 
-/// The faults of the specification that the server does not have yet.
-const NOT_ON_THE_SERVER: &[&str] = &[
-    "transaction-counted-by-command",
-    "transaction-left-open",
-    "stream-database-not-saved",
-    "full-resync-without-select",
-    "promotion-without-select",
-    "backlog-birth-keeps-id",
-    "renaming-keeps-replicas",
-];
-
 /// The first case that a server with this fault fails, and how. On a busy machine a step may be late without being
 /// wrong: a failure that may be of that kind counts only if it is the first with the full wait too.
 fn first_failure(fault: &Fault) -> Option<(String, Box<Failure>)> {
@@ -171,16 +160,13 @@ fn model_and_server_can_be_wrong_in_the_same_ways() {
         names.sort_unstable();
         names
     };
-    let servers = server::FAULTS.iter().map(|fault| fault.name);
     assert_eq!(
         names(&mut FAULTS.iter().map(|fault| fault.name)),
-        names(&mut servers.chain(NOT_ON_THE_SERVER.iter().copied())),
+        names(&mut server::FAULTS.iter().map(|fault| fault.name)),
     );
     for era in Era::ALL {
         let theirs = era.name().parse().expect("the server has every era");
-        let here = |fault: &&Fault| !NOT_ON_THE_SERVER.contains(&fault.name);
-        let faults = FAULTS.iter().filter(here);
-        for fault in faults.filter(|fault| fault.in_era(era).is_some()) {
+        for fault in FAULTS.iter().filter(|fault| fault.in_era(era).is_some()) {
             let had = server::rulebook_with(theirs, fault.name);
             assert!(had.is_ok(), "{} in {era}: {had:?}", fault.name);
         }

@@ -220,8 +220,8 @@ fn transcript(rules: Rulebook) -> String {
         .enumerate()
         .filter(|(index, _)| rules.era != Era::Sync || *index < 2);
     let mut heard: String = known.map(|(_, part)| part(rules)).collect();
-    for (_, situation, ..) in single::SITUATIONS {
-        if rules.era.has_replication_ids() {
+    for (fault, situation, ..) in single::SITUATIONS {
+        if single::eras_of(fault).contains(&rules.era) {
             heard.push_str(&situation(rules));
         }
     }

@@ -1,7 +1,8 @@
-//! One situation for each fault that shows when roles change, in a chain, or after an error: what the right server does
-//! in it, and what the wrong one does. Then the flaws that ship: B-01, F-16 and F-17 of FLAWS.md.
+//! One situation for each fault that shows when roles change, in a chain, after an error, with a second database or in a
+//! transaction: what the right server does in it, and what the wrong one does. Then the flaws that ship: B-01, F-16 and
+//! F-17 of FLAWS.md.
 
-use psync_server::faults::{rulebook_with, ship};
+use psync_server::faults::{FAULTS, rulebook_with, ship};
 use psync_server::keyspace::Keyspace;
 use psync_server::rdb::write_all;
 use psync_server::rulebook::{Era, Rulebook};
@@ -67,7 +68,55 @@ pub(crate) const SITUATIONS: &[Situation] = &[
         "acknowledged 1014",
         "acknowledged 1024",
     ),
+    (
+        "transaction-counted-by-command",
+        after_half_a_transaction,
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 1015",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 1057",
+    ),
+    (
+        "transaction-left-open",
+        after_a_demotion_in_a_transaction,
+        "partial; y is 1, z is 1",
+        "partial; y is nothing, z is nothing",
+    ),
+    (
+        "stream-database-not-saved",
+        after_a_restart_in_another_database,
+        "partial; y is 1",
+        "partial; y is nothing",
+    ),
+    (
+        "full-resync-without-select",
+        after_a_copy_of_another_database,
+        "y is 1 and 1",
+        "y is 1 and nothing",
+    ),
+    (
+        "promotion-without-select",
+        after_a_promotion_in_another_database,
+        "partial; y is 1",
+        "partial; y is nothing",
+    ),
+    (
+        "backlog-birth-keeps-id",
+        after_an_uncounted_write,
+        "full; y is 1",
+        "partial; y is nothing",
+    ),
+    (
+        "renaming-keeps-replicas",
+        below_a_renamed_node,
+        "partial; one name; copies: 1",
+        "partial; two names; copies: 2",
+    ),
 ];
+
+/// The eras in which a fault can be told from the right server.
+pub(crate) fn eras_of(fault: &str) -> &'static [Era] {
+    let known = FAULTS.iter().find(|known| known.name == fault);
+    known.expect("a fault of the server").eras
+}
 
 /// A pair by the given rules, with one key.
 fn pair(rules: Rulebook) -> World {
@@ -98,6 +147,19 @@ fn served(world: &mut World, node: usize) -> &'static str {
 
 fn value(world: &mut World, node: usize, key: &str) -> String {
     let reply = world.command(node, &format!("GET {key}"));
+    reply.lines().nth(1).unwrap_or("nothing").to_owned()
+}
+
+/// Sends a line in another database than the first, and gives the answer to it alone.
+fn command_in_3(world: &mut World, node: usize, line: &str) -> String {
+    let client = world.connect(node);
+    let selected = world.say(node, client, "SELECT 3\r\n");
+    assert_eq!(selected, "+OK\r\n");
+    world.say(node, client, format!("{line}\r\n"))
+}
+
+fn value_in_3(world: &mut World, node: usize, key: &str) -> String {
+    let reply = command_in_3(world, node, &format!("GET {key}"));
     reply.lines().nth(1).unwrap_or("nothing").to_owned()
 }
 
@@ -209,10 +271,112 @@ fn with_half_a_command(rules: Rulebook) -> String {
     format!("acknowledged {}", offset.unwrap_or("nothing"))
 }
 
+/// The link is lost when `MULTI` and a command have come, but no `EXEC`.
+fn after_half_a_transaction(rules: Rulebook) -> String {
+    let mut world = played(rules);
+    world.played_say(0, array(&["MULTI"]));
+    world.played_say(0, array(&["SET", "x", "1"]));
+    question_after_cut(&mut world)
+}
+
+/// A primary is told to follow another in a transaction that writes; then it is a primary again, and writes more.
+fn after_a_demotion_in_a_transaction(rules: Rulebook) -> String {
+    let mut world = pair(rules);
+    let client = world.connect(0);
+    for line in ["MULTI", "SET y 1", "REPLICAOF 127.0.0.1 9999", "EXEC"] {
+        world.say(0, client, format!("{line}\r\n"));
+    }
+    world.command(0, "REPLICAOF NO ONE");
+    world.command(0, "SET z 1");
+    world.pass(3_000);
+    assert_eq!(world.info(1, "master_link_status"), "up");
+    let [y, z] = ["y", "z"].map(|key| value(&mut world, 1, key));
+    format!("{}; y is {y}, z is {z}", served(&mut world, 0))
+}
+
+/// A replica starts again from a snapshot that it saved while the stream was in another database.
+fn after_a_restart_in_another_database(rules: Rulebook) -> String {
+    let mut world = pair(rules);
+    command_in_3(&mut world, 0, "SET x 1");
+    world.command(1, "SAVE");
+    let file = world.nodes[1].file.clone();
+    command_in_3(&mut world, 0, "SET y 1");
+    let again = world.node_with(rules, &[("replicaof", "127.0.0.1 7000")], file);
+    world.pass(1_500);
+    let y = value_in_3(&mut world, again, "y");
+    format!("{}; y is {y}", served(&mut world, 0))
+}
+
+/// A replica comes while the stream is in another database, and the stream stays there.
+fn after_a_copy_of_another_database(rules: Rulebook) -> String {
+    let mut world = pair(rules);
+    command_in_3(&mut world, 0, "SET x 1");
+    let late = replica_of(&mut world, rules, 7_000);
+    command_in_3(&mut world, 0, "SET y 1");
+    let [early, late] = [1, late].map(|node| value_in_3(&mut world, node, "y"));
+    format!("y is {early} and {late}")
+}
+
+/// A replica is promoted that stands in another database; its former primary was to select anew and follows it.
+fn after_a_promotion_in_another_database(rules: Rulebook) -> String {
+    let mut world = pair(rules);
+    command_in_3(&mut world, 0, "SET x 1");
+    replica_of(&mut world, rules, 7_000);
+    world.command(1, "REPLICAOF NO ONE");
+    world.command(0, "REPLICAOF 127.0.0.1 7001");
+    world.pass(1_500);
+    command_in_3(&mut world, 1, "SET y 1");
+    let y = value_in_3(&mut world, 0, "y");
+    format!("{}; y is {y}", served(&mut world, 1))
+}
+
+/// A node starts again as a replica, is promoted, writes, and only then gets a replica, and with it a backlog. Then one
+/// follows it that has what the node had at its start.
+fn after_an_uncounted_write(rules: Rulebook) -> String {
+    let mut world = pair(rules);
+    let file = world.nodes[1].file.clone();
+    let directives = [
+        ("replicaof", "127.0.0.1 9999"),
+        ("repl-diskless-sync", "no"),
+    ];
+    let again = world.node_with(rules, &directives, file);
+    world.command(again, "REPLICAOF NO ONE");
+    world.command(again, "SET y 1");
+    let port = world.nodes[again].port;
+    replica_of(&mut world, rules, port);
+    world.command(1, &format!("REPLICAOF 127.0.0.1 {port}"));
+    world.pass(1_500);
+    assert_eq!(world.info(1, "master_link_status"), "up");
+    let y = value(&mut world, 1, "y");
+    format!("{}; y is {y}", served(&mut world, again))
+}
+
+/// A replica with a replica of its own follows another that was promoted; later it is promoted itself.
+fn below_a_renamed_node(rules: Rulebook) -> String {
+    let mut world = pair(rules);
+    let low = replica_of(&mut world, rules, 7_001);
+    let promoted = replica_of(&mut world, rules, 7_000);
+    world.command(promoted, "REPLICAOF NO ONE");
+    let port = world.nodes[promoted].port;
+    world.command(1, &format!("REPLICAOF 127.0.0.1 {port}"));
+    world.pass(1_500);
+    let how = served(&mut world, promoted);
+    let [above, below] = [1, low].map(|node| world.info(node, "master_replid"));
+    world.command(1, "REPLICAOF NO ONE");
+    world.pass(1_500);
+    assert_eq!(world.info(low, "master_link_status"), "up");
+    let names = if above == below {
+        "one name"
+    } else {
+        "two names"
+    };
+    format!("{how}; {names}; copies: {}", world.info(1, "sync_full"))
+}
+
 #[test]
 fn each_situation_tells_the_wrong_server_from_the_right_one() {
     for (fault, situation, right, wrong) in SITUATIONS {
-        for era in [Era::Psync2, Era::Psync2V7] {
+        for &era in eras_of(fault) {
             let rules = rulebook_with(era, fault).expect("the fault exists in this era");
             assert_eq!(situation(Rulebook::of(era)), *right, "{fault}, {era}");
             assert_eq!(situation(rules), *wrong, "{fault}, {era}");
