@@ -48,10 +48,13 @@ impl Era {
                                 and counted from -1 (FLAWS B-01)";
         const RUN_ID: &str = "a run ID stays when the role of its process changes, and numbers another history from \
                               the beginning (FLAWS F-16)";
+        const TRANSACTION: &str = "what a transaction wrote before its REPLICAOF took effect, and is not in the stream \
+                                   (FLAWS F-21)";
         match self {
             Self::Sync => &[],
             Self::Psync => &[FALLBACK, RUN_ID],
-            Self::Psync2 | Self::Psync2V7 => &[FALLBACK],
+            Self::Psync2 => &[FALLBACK],
+            Self::Psync2V7 => &[FALLBACK, TRANSACTION],
         }
     }
 
@@ -276,6 +279,8 @@ entries! {
         Exec,
         /// Wrong: not at all, because a replica adds nothing to a stream (`FLAWS B-08`).
         Missing,
+        /// Wrong: none of the transaction is there, and yet it took effect (`FLAWS F-21`).
+        Unsaid,
     }
     /// What a snapshot says of the database the stream is in (`PROTOCOL §2.4`).
     SnapshotDatabase {
@@ -580,6 +585,9 @@ impl Rulebook {
         }
         if self.identity == Identity::RunId {
             self.role_numbering = RoleNumbering::StartsAgain;
+        }
+        if self.demoted == Demoted::KeepsReplicas {
+            self.transaction_end = TransactionEnd::Unsaid;
         }
         self
     }

@@ -52,6 +52,31 @@ fn the_fallback_to_sync_repeats_bytes_as_shipped() {
 }
 
 #[test]
+fn a_transaction_that_ends_in_a_change_of_roles_parts_the_data_as_shipped() {
+    let handover = scope::named("handover").expect("the scope exists");
+    let shipped = Era::Psync2V7.rulebook().as_shipped();
+    let book = Rulebook {
+        transaction_end: shipped.transaction_end,
+        ..Era::Psync2V7.rulebook()
+    };
+    let search = Search::new(book, handover.scope).watching([Property::S3]);
+    let seen = nearest(&search).expect("who is continued has other data");
+    let steps: Vec<_> = seen.steps.iter().map(Step::to_string).collect();
+    expect![[r#"
+        ask
+        decline-partial/no-label
+        start-snapshot/disk
+        finish-snapshot
+        follow-in-transaction
+        receive-full-resync
+        receive-snapshot
+        ask
+        accept-partial/current
+    "#]]
+    .assert_eq(&(steps.join("\n") + "\n"));
+}
+
+#[test]
 fn the_mended_fallback_is_proved() {
     for era in WITH_PSYNC {
         let clean = search(era.rulebook());

@@ -142,11 +142,23 @@ pub fn follow_in_transaction(
     setting.requires(Guard::FollowFromPrimary, world.is_primary(node))?;
 
     let write = Token::Write(world.next_write());
-    let commands = match setting.book.transaction_end {
-        TransactionEnd::Exec => Tokens::from(&[Token::Multi, write, Token::Exec]),
-        TransactionEnd::Missing => Tokens::from(&[Token::Multi, write]),
-    };
     let mut written = *world;
-    execute(&mut written, setting, node, commands, Database::First);
+    let mut say = |commands: &[Token]| {
+        execute(
+            &mut written,
+            setting,
+            node,
+            Tokens::from(commands),
+            Database::First,
+        );
+    };
+    match setting.book.transaction_end {
+        TransactionEnd::Exec => say(&[Token::Multi, write, Token::Exec]),
+        TransactionEnd::Missing => say(&[Token::Multi, write]),
+        TransactionEnd::Unsaid => {
+            let own = written.node_mut(node);
+            own.data = own.data.after(write);
+        }
+    }
     follow(&written, setting, node, parent)
 }
