@@ -326,8 +326,8 @@ pub const FAULTS: &[Fault] = &[
     },
 ];
 
-/// Gives the rules the flaws that servers of their era still have in the field: FLAWS B-01 where there is `PSYNC`, and
-/// F-16 where a run ID names a history. F-17 ships too, but not as an entry: nobody could do better with what
+/// Gives the rules the flaws that servers of their era still have in the field: FLAWS B-01 where there is `PSYNC`,
+/// F-16 where a run ID names a history, and F-21 from 7.0 on. F-17 ships too, but not as an entry: nobody could do better with what
 /// `+CONTINUE` tells, and so the right rules have it as well.
 pub fn ship(rules: &mut Rulebook) {
     if rules.era != Era::Sync {
@@ -335,6 +335,9 @@ pub fn ship(rules: &mut Rulebook) {
     }
     if rules.era == Era::Psync {
         rules.role_numbering = RoleNumbering::StartsAgain;
+    }
+    if rules.era == Era::Psync2V7 {
+        rules.transaction_end = TransactionEnd::Unsaid;
     }
 }
 

@@ -28,7 +28,8 @@ impl Server {
     pub(crate) fn propagate_ended(&mut self, effects: &[Effect], end: TransactionEnd) {
         self.changes += effects.len() as u64;
         let verbatim = !self.is_primary() && self.rules.relay == Relay::Verbatim;
-        if verbatim || effects.is_empty() || !self.feeds_somebody() {
+        let unsaid = end == TransactionEnd::Unsaid;
+        if verbatim || unsaid || effects.is_empty() || !self.feeds_somebody() {
             return;
         }
         let bracketed = effects.len() > 1 || end == TransactionEnd::Missing;

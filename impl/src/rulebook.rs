@@ -272,6 +272,8 @@ pub enum TransactionEnd {
     Exec,
     /// Wrong: not at all, because a replica adds nothing to a stream. FLAWS B-08.
     Missing,
+    /// Wrong, and shipped from 7.0: nothing of it is in the stream, and yet it took effect. FLAWS F-21.
+    Unsaid,
 }
 
 /// Which database a labelled snapshot says that the stream is in (PROTOCOL §2.4).

@@ -507,3 +507,12 @@ fn who_learns_the_new_name_late_cannot_continue_others_with_any_rules() {
         assert_eq!(behind_a_late_learner(shipped(era)), "full", "{era}");
     }
 }
+
+#[test]
+fn only_as_shipped_a_transaction_that_ends_in_a_demotion_is_unsaid() {
+    let era = Era::Psync2V7;
+    let right = after_a_demotion_in_a_transaction(Rulebook::of(era));
+    assert_eq!(right, "partial; y is 1, z is 1");
+    let wrong = after_a_demotion_in_a_transaction(shipped(era));
+    assert_eq!(wrong, "partial; y is nothing, z is 1");
+}
