@@ -145,7 +145,7 @@ pub fn nearest(search: &Search, mut watch: impl FnMut(Progress)) -> Option<Break
 /// A behaviour that never converges.
 fn endless(search: &Search) -> Option<Break> {
     match prove(search.clone(), MAX_NEAREST) {
-        Err(NotProved::Stuck(stuck)) if stuck.ending != Ending::ScopeEnds => Some(Break {
+        Err(NotProved::Stuck(stuck)) => Some(Break {
             properties: vec![Property::L1],
             steps: stuck.steps,
             ending: Some(stuck.ending),

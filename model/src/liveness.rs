@@ -16,13 +16,13 @@
 //! (the server answers in one go), and another one would be the environment's doing.
 //!
 //! A step that the scope cuts off must not make a world look final. A world that could go on only outside the
-//! scope is reported as [`Ending::ScopeEnds`]: neither proof nor refutation. None occurs in the scopes named
+//! scope is reported as [`NotProved::LeavesScope`]: neither proof nor refutation. None occurs in the scopes named
 //! below, where calm steps make no history longer; without `stale` a replica cannot ask again before its
 //! primary has noticed the loss, which is a calm step itself.
 //!
-//! Proved on `smoke`, `errors`, `pings`, `restarts`, `chain`, `fan` and `replay` in every era, on `failover` in eras `sync`,
-//! `psync` and `psync2-v7`, and not beyond: a world takes 712 bytes and an edge 8, so that larger graphs would need
-//! gigabytes. Where roles change, replicas that follow each other in a circle are left out by name
+//! Proved on `smoke`, `errors`, `pings`, `restarts`, `chain`, `fan`, `transactions` and `replay` in every era, on `failover` in
+//! eras `sync`, `psync` and `psync2-v7`, and not beyond: a world takes 776 bytes and an edge 8, so that larger graphs would
+//! need gigabytes. Where roles change, replicas that follow each other in a circle are left out by name
 //! ([`has_caught_up`]).
 
 use crate::graph::{Arrow, Graph, WorldIndex};
@@ -44,8 +44,6 @@ pub enum Ending {
         /// How many worlds take part.
         worlds: usize,
     },
-    /// Calm steps apply, and each leads out of the scope: widen it to know.
-    ScopeEnds,
 }
 
 /// A behaviour that does not converge.
@@ -80,6 +78,9 @@ pub enum NotProved {
     /// A behaviour that does not converge, with the shortest way to it.
     #[error("a calm world stays without convergence after {} steps", .0.steps.len())]
     Stuck(Box<Stuck>),
+    /// In a world that has not converged calm steps apply, and each leads out of the scope.
+    #[error("a behaviour leads out of the scope: widen it to know")]
+    LeavesScope,
     /// The graph is only a part of the scope's.
     #[error("the graph was left after {worlds} worlds: {end:?}")]
     Incomplete {
@@ -106,16 +107,17 @@ pub fn converges(search: &Search, graph: &Graph) -> Result<Convergence, NotProve
     }
     let calm = Calm::of(search, graph);
     let (cycles, unfair_cycles) = fair_cycles(&calm);
-    let terminal = calm.indices().find_map(|world| {
-        let ending = calm.ending(world)?;
-        (!calm.has_converged(world)).then_some((world, ending))
-    });
+    let last = calm
+        .indices()
+        .find(|&world| calm.is_last(world) && !calm.has_converged(world));
+    let terminal = last.map(|world| (world, Ending::Terminal));
     // A nearer world has the lower index.
     match cycles
         .into_iter()
         .chain(terminal)
         .min_by_key(|stuck| stuck.0)
     {
+        Some((world, Ending::Terminal)) if calm.leaves_scope(world) => Err(NotProved::LeavesScope),
         Some((world, ending)) => Err(NotProved::Stuck(Box::new(calm.stuck(world, ending)))),
         None => Ok(calm.summary(unfair_cycles)),
     }
@@ -174,19 +176,16 @@ impl<'a> Calm<'a> {
         self.waiting(self.world(index)).is_empty()
     }
 
-    /// How everything ends in this world; `None` where calm steps lead on, and where another property is broken.
-    fn ending(&self, index: WorldIndex) -> Option<Ending> {
-        let world = self.world(index);
-        if world.broken != 0 || self.arrows(index).next().is_some() {
-            return None;
-        }
+    /// Whether no calm step leads on from this world, and not because another property is broken in it.
+    fn is_last(&self, index: WorldIndex) -> bool {
+        self.world(index).broken == 0 && self.arrows(index).next().is_none()
+    }
+
+    /// Whether a calm step applies, be it one that the scope cuts off.
+    fn leaves_scope(&self, last: WorldIndex) -> bool {
+        let (world, setting) = (self.world(last), &self.search.setting);
         let mut calm_steps = self.search.steps.iter().filter(|&&step| is_calm(step));
-        let goes_on = calm_steps.any(|step| step.apply(world, &self.search.setting).is_some());
-        Some(if goes_on {
-            Ending::ScopeEnds
-        } else {
-            Ending::Terminal
-        })
+        calm_steps.any(|step| step.apply(world, setting).is_some())
     }
 
     fn stuck(&self, index: WorldIndex, ending: Ending) -> Stuck {
@@ -203,10 +202,7 @@ impl<'a> Calm<'a> {
         Convergence {
             worlds: self.graph.worlds.len(),
             calm_edges: self.indices().map(|world| self.arrows(world).count()).sum(),
-            terminals: self
-                .indices()
-                .filter(|&world| self.ending(world).is_some())
-                .count(),
+            terminals: self.indices().filter(|&world| self.is_last(world)).count(),
             unfair_cycles,
         }
     }

@@ -5,7 +5,7 @@
 //! What can notice: a property; L1, on the graph; the reachability of a rule or branch that no longer fires; and
 //! the bounds, where a rule that should not apply makes the worlds grow without end.
 
-use crate::liveness::{self, Ending, NotProved};
+use crate::liveness::{self, NotProved};
 use crate::property::Property;
 use crate::rulebook::Era;
 use crate::rules::guard::Mutation;
@@ -243,9 +243,7 @@ impl Rung {
 
 fn judge_liveness(search: Search, states: usize) -> Look {
     match liveness::prove(search, states + 1) {
-        Err(NotProved::Stuck(stuck)) if stuck.ending == Ending::ScopeEnds => {
-            Look::Noticed(Noticed::LeavesBounds)
-        }
+        Err(NotProved::LeavesScope) => Look::Noticed(Noticed::LeavesBounds),
         Err(NotProved::Stuck(stuck)) => {
             Look::Noticed(Noticed::Property(Property::L1, stuck.steps.len()))
         }

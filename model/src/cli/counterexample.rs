@@ -40,7 +40,7 @@ pub(crate) fn print_steps(search: &Search, steps: &[Step]) -> anyhow::Result<()>
 /// How a behaviour that never converges goes on, in words.
 pub(crate) fn goes_on(ending: &Ending) -> String {
     match ending {
-        Ending::Terminal | Ending::ScopeEnds => "nothing can happen any more".to_owned(),
+        Ending::Terminal => "nothing can happen any more".to_owned(),
         Ending::Cycle { steps, worlds } => {
             let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
             let steps = steps.join(", ");

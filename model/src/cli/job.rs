@@ -11,7 +11,7 @@ use psync_model::case::Case;
 use psync_model::casting::Casting;
 use psync_model::checker::second_opinion;
 use psync_model::fault::Fault;
-use psync_model::liveness::{self, Ending, NotProved, Stuck};
+use psync_model::liveness::{self, NotProved, Stuck};
 use psync_model::property::Property;
 use psync_model::rulebook::Era;
 use psync_model::search::Search;
@@ -311,12 +311,8 @@ impl Job {
         meter.say(|| "every state visited; judging L1 on the graph".into());
         match liveness::prove(self.search.clone(), states + 1) {
             Ok(_) => (Verdict::Proved, None),
-            Err(NotProved::Stuck(stuck)) if stuck.ending == Ending::ScopeEnds => {
-                let why = "a behaviour leads out of the scope: widen it to know";
-                (not_judged(why), None)
-            }
             Err(NotProved::Stuck(stuck)) => (Verdict::Violated, Some(stuck)),
-            Err(incomplete) => (Verdict::NotJudged(incomplete.to_string()), None),
+            Err(why) => (Verdict::NotJudged(why.to_string()), None),
         }
     }
 
