@@ -3,9 +3,8 @@
 //! Covering every situation of the clean rulebook does not find what only a flaw keeps in mind: the situation looks the
 //! same to the clean one. So both rulebooks are walked side by side, along the same steps, to the nearest moment at
 //! which a replica asks its primary for something else.
-use std::collections::{HashSet, VecDeque};
-
 use psync_model::casting::Casting;
+use psync_model::reach;
 use psync_model::rulebook::Era;
 use psync_model::scope::Scope;
 use psync_model::search::Search;
@@ -27,42 +26,22 @@ pub fn telling_plan(era: Era, scope: Scope) -> Option<Vec<Step>> {
     let clean = Search::new(era.rulebook(), scope).plain();
     // What comes after harm is done is what is looked for.
     let flawed = Search::new(era.rulebook().as_shipped(), scope).watching([]);
-    let mut came_from: Vec<(usize, Step)> = Vec::new();
-    let mut queue = VecDeque::from([(0, clean.beginning(), flawed.beginning())]);
-    let prints = |one: &World, other: &World| (fingerprint(one), fingerprint(other));
-    let mut seen = HashSet::from([prints(&clean.beginning(), &flawed.beginning())]);
-    while let Some((place, one, other)) = queue.pop_front() {
-        for step in Casting::Replica.possible_next(&one, &clean.setting, &clean.steps) {
-            let (Some(one), Some(other)) = (clean.next(&one, step), flawed.next(&other, step))
-            else {
-                continue;
-            };
-            if asked(&one) != asked(&other) {
-                return Some(plan(&came_from, place, step));
-            }
-            if seen.len() < MAX_PAIRS && seen.insert(prints(&one, &other)) {
-                came_from.push((place, step));
-                queue.push_back((came_from.len(), one, other));
-            }
-        }
-    }
-    None
+    let next = |(one, other): &(World, World)| {
+        let steps = Casting::Replica.possible_next(one, &clean.setting, &clean.steps);
+        let both = |step| Some((step, (clean.next(one, step)?, flawed.next(other, step)?)));
+        steps.into_iter().filter_map(both).collect()
+    };
+    reach::nearest(
+        (clean.beginning(), flawed.beginning()),
+        |(one, other)| (fingerprint(one), fingerprint(other)),
+        MAX_PAIRS,
+        next,
+        |_, (one, other)| asked(one) != asked(other),
+    )
 }
 
 fn asked(world: &World) -> Option<Request> {
     world.link(NodeId::Replica).request
-}
-
-/// The steps to a place, which counts from one, and one more.
-fn plan(came_from: &[(usize, Step)], mut place: usize, last: Step) -> Vec<Step> {
-    let mut steps = vec![last];
-    while place > 0 {
-        let (before, step) = came_from[place - 1];
-        steps.push(step);
-        place = before;
-    }
-    steps.reverse();
-    steps
 }
 
 #[cfg(test)]

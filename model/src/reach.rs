@@ -4,6 +4,7 @@ use crate::search::Search;
 use crate::step::Step;
 use crate::walk::fingerprint;
 use std::collections::{HashSet, VecDeque};
+use std::hash::Hash;
 
 /// A shortest plan that ends with a step that is wanted, among the so many nearest worlds.
 pub fn shortest(
@@ -11,20 +12,41 @@ pub fn shortest(
     max_worlds: usize,
     wanted: impl Fn(Step) -> bool,
 ) -> Option<Vec<Step>> {
-    let mut queue = VecDeque::from([(0, search.beginning())]);
-    let mut seen = HashSet::from([fingerprint(&search.beginning())]);
+    let next = |world: &_| {
+        let steps = search.steps.iter();
+        steps
+            .filter_map(|&step| Some((step, search.next(world, step)?)))
+            .collect()
+    };
+    nearest(
+        search.beginning(),
+        fingerprint,
+        max_worlds,
+        next,
+        |step, _| wanted(step),
+    )
+}
+
+/// A shortest plan whose last step, with the place it leads to, is wanted, among the so many nearest places of whatever
+/// graph. `print` tells places apart, `next` says where one can go from there.
+pub fn nearest<P, K: Eq + Hash>(
+    beginning: P,
+    print: impl Fn(&P) -> K,
+    max_places: usize,
+    next: impl Fn(&P) -> Vec<(Step, P)>,
+    wanted: impl Fn(Step, &P) -> bool,
+) -> Option<Vec<Step>> {
+    let mut seen = HashSet::from([print(&beginning)]);
+    let mut queue = VecDeque::from([(0, beginning)]);
     let mut came_from: Vec<(usize, Step)> = Vec::new();
-    while let Some((place, world)) = queue.pop_front() {
-        for &step in &search.steps {
-            let Some(next) = search.next(&world, step) else {
-                continue;
-            };
-            if wanted(step) {
-                return Some(plan(&came_from, place, step));
+    while let Some((number, place)) = queue.pop_front() {
+        for (step, after) in next(&place) {
+            if wanted(step, &after) {
+                return Some(plan(&came_from, number, step));
             }
-            if came_from.len() + 1 < max_worlds && seen.insert(fingerprint(&next)) {
-                came_from.push((place, step));
-                queue.push_back((came_from.len(), next));
+            if seen.len() < max_places && seen.insert(print(&after)) {
+                came_from.push((number, step));
+                queue.push_back((came_from.len(), after));
             }
         }
     }
