@@ -521,13 +521,14 @@ impl Scope {
             .iter()
             .all(|history| history.tokens.len() <= self.lag_commands);
         let countable = writes < MAX_WRITES;
-        let reserved = match (self.databases, self.transactions) {
-            (false, false) => 0,
-            (databases, transactions) => {
-                usize::from(databases) + if transactions { TRANSACTION } else { 1 }
-            }
+        // A step adds a write with its SELECT, or its brackets; where it has neither, no room is kept for it.
+        let select = usize::from(self.databases);
+        let write = if self.transactions {
+            TRANSACTION
+        } else {
+            select
         };
-        let sendable = |link: &Link| link.stream.tokens.len() + reserved <= MAX_TOKENS;
+        let sendable = |link: &Link| link.stream.tokens.len() + select + write <= MAX_TOKENS;
         short
             && countable
             && world.links.iter().all(sendable)

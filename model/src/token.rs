@@ -175,18 +175,6 @@ impl Tokens {
         self.get(0)
     }
 
-    /// These tokens.
-    ///
-    /// # Panics
-    /// When there are more than [`MAX_TOKENS`].
-    pub fn from(tokens: &[Token]) -> Self {
-        let mut sequence = Self::EMPTY;
-        for &token in tokens {
-            sequence.push(token);
-        }
-        sequence
-    }
-
     /// Adds a token at the end.
     ///
     /// # Panics

@@ -3,7 +3,7 @@
 use crate::rulebook::{BacklogExpiry, Resizing};
 use crate::rules::stream::{begin_backlog, execute};
 use crate::rules::{Guard, Setting};
-use crate::token::{Database, Token, Tokens};
+use crate::token::Token;
 use crate::world::{ErrorReply, Id, NodeId, Reply, Wire, World};
 
 /// A client changes the data of a primary.
@@ -13,8 +13,8 @@ pub fn write(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
     setting.requires(Guard::WriteToPrimary, world.is_primary(node))?;
 
     let mut next = *world;
-    let commands = Tokens::from(&[Token::Write(world.next_write())]);
-    execute(&mut next, setting, node, commands, Database::First);
+    let write = Token::Write(world.next_write());
+    execute(&mut next, setting, node, &[write]);
     Some(next)
 }
 
@@ -25,8 +25,8 @@ pub fn write_elsewhere(world: &World, setting: &Setting, node: NodeId) -> Option
     setting.requires(Guard::WriteElsewhereToPrimary, world.is_primary(node))?;
 
     let mut next = *world;
-    let commands = Tokens::from(&[Token::OtherWrite(world.next_write())]);
-    execute(&mut next, setting, node, commands, Database::Other);
+    let write = Token::OtherWrite(world.next_write());
+    execute(&mut next, setting, node, &[write]);
     Some(next)
 }
 
@@ -38,8 +38,12 @@ pub fn transact(world: &World, setting: &Setting, node: NodeId) -> Option<World>
 
     let mut next = *world;
     let write = Token::Write(world.next_write());
-    let commands = Tokens::from(&[Token::Multi, write, Token::Exec]);
-    execute(&mut next, setting, node, commands, Database::First);
+    execute(
+        &mut next,
+        setting,
+        node,
+        &[Token::Multi, write, Token::Exec],
+    );
     Some(next)
 }
 

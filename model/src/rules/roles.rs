@@ -11,7 +11,7 @@ use crate::rulebook::{
 use crate::rules::primary::{close_link, disconnect_replicas};
 use crate::rules::stream::execute;
 use crate::rules::{Guard, Setting};
-use crate::token::{Begun, COMMAND_UNITS, Database, Token, Tokens};
+use crate::token::{Begun, COMMAND_UNITS, Database, Token};
 use crate::world::{Id, NodeId, Role, Secondary, World};
 
 /// A replica becomes a primary: `REPLICAOF NO ONE`. What it had read and not applied is lost.
@@ -143,15 +143,7 @@ pub fn follow_in_transaction(
 
     let write = Token::Write(world.next_write());
     let mut written = *world;
-    let mut say = |commands: &[Token]| {
-        execute(
-            &mut written,
-            setting,
-            node,
-            Tokens::from(commands),
-            Database::First,
-        );
-    };
+    let mut say = |commands: &[Token]| execute(&mut written, setting, node, commands);
     match setting.book.transaction_end {
         TransactionEnd::Exec => say(&[Token::Multi, write, Token::Exec]),
         TransactionEnd::Missing => say(&[Token::Multi, write]),

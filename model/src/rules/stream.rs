@@ -39,16 +39,12 @@ pub fn begin_backlog(next: &mut World, node: NodeId) {
 }
 
 /// What a node executes for a client of its own: each write takes effect, and the stream says the same, in the database
-/// named.
-pub fn execute(
-    next: &mut World,
-    setting: &Setting,
-    node: NodeId,
-    commands: Tokens,
-    database: Database,
-) {
-    select(next, setting, node, database);
-    for token in commands.iter() {
+/// in which the first of them is made.
+pub fn execute(next: &mut World, setting: &Setting, node: NodeId, commands: &[Token]) {
+    if let Some((_, made_in)) = commands.iter().find_map(|token| token.as_write()) {
+        select(next, setting, node, made_in);
+    }
+    for &token in commands {
         let own = next.node_mut(node);
         own.data = own.data.after(token);
         feed(next, setting, node, token);
