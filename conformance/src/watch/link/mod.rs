@@ -255,49 +255,36 @@ impl Link {
         self.outcomes.push(Outcome::Note { text, is_limit });
     }
 
-    fn blame_primary(
-        &mut self,
-        rule: Rule,
-        before: u64,
-        offset: Option<ReplOffset>,
-        expected: &str,
-        seen: String,
-    ) {
-        self.blame(Wrong {
-            rule,
-            from: From::Primary,
-            before,
-            offset,
-            expected: expected.to_owned(),
-            seen,
-        });
+    /// The next byte of the primary.
+    fn at_primary(&self) -> (From, u64) {
+        (From::Primary, self.from_primary)
     }
 
-    fn blame_replica(
-        &mut self,
-        rule: Rule,
-        before: u64,
-        offset: Option<ReplOffset>,
-        expected: &str,
-        seen: String,
-    ) {
-        // Requests and acknowledgements are judged when they are complete: `before` counts their last byte.
-        let before = before.saturating_sub(1);
-        self.blame(Wrong {
-            rule,
-            from: From::Replica,
-            before,
-            offset,
-            expected: expected.to_owned(),
-            seen,
-        });
+    /// The byte of the replica that came last: requests and acknowledgements are judged when they are complete.
+    fn at_replica(&self) -> (From, u64) {
+        (From::Replica, self.from_replica.saturating_sub(1))
     }
 
     /// Each rule once on a link: what follows from a mistake is no other one.
-    fn blame(&mut self, wrong: Wrong) {
-        if !self.blamed.contains(&wrong.rule) {
-            self.blamed.push(wrong.rule);
-            self.outcomes.push(Outcome::Wrong(wrong));
+    fn blame(
+        &mut self,
+        rule: Rule,
+        (from, before): (From, u64),
+        offset: Option<ReplOffset>,
+        expected: &str,
+        seen: String,
+    ) {
+        if self.blamed.contains(&rule) {
+            return;
         }
+        self.blamed.push(rule);
+        self.outcomes.push(Outcome::Wrong(Wrong {
+            rule,
+            from,
+            before,
+            offset,
+            expected: expected.to_owned(),
+            seen,
+        }));
     }
 }

@@ -8,7 +8,7 @@ use psync_model::rulebook::Era;
 use super::{Link, Stage};
 use crate::rdb::Label;
 use crate::watch::answers::{Line, Reply};
-use crate::watch::finding::{Rule, shown};
+use crate::watch::finding::{From, Rule, shown};
 use crate::watch::history::Trouble;
 use crate::watch::known::{FAR, Id, Known};
 use crate::watch::payload::Payload;
@@ -30,9 +30,9 @@ impl Link {
             Stage::Promised => self.promise(known, bytes),
             Stage::Receiving(_) => self.receive(known, bytes),
             Stage::Gated => {
-                self.blame_primary(
+                self.blame(
                     Rule::StreamGate,
-                    self.from_primary,
+                    self.at_primary(),
                     None,
                     "silence until the replica has acknowledged the snapshot",
                     shown(bytes).to_string(),
@@ -105,14 +105,20 @@ impl Link {
     }
 
     fn strange(&mut self, known: &mut Known, line: &[u8]) {
-        self.blame_primary(
-            Rule::Reply,
-            self.from_primary,
+        let expected = "+FULLRESYNC <id> <offset>, +CONTINUE, or an error";
+        self.lose(known, Rule::Reply, expected, line, "its answer is none");
+    }
+
+    /// Something came from which on the rest cannot be understood.
+    fn lose(&mut self, known: &mut Known, rule: Rule, expected: &str, came: &[u8], why: &str) {
+        self.blame(
+            rule,
+            self.at_primary(),
             None,
-            "+FULLRESYNC <id> <offset>, +CONTINUE, or an error",
-            shown(line).to_string(),
+            expected,
+            shown(came).to_string(),
         );
-        self.unjudged("its answer is none", known);
+        self.unjudged(why, known);
     }
 
     fn full(&mut self, known: &mut Known, id: &str, offset: ReplOffset) {
@@ -134,7 +140,7 @@ impl Link {
         let line = format!("+CONTINUE {}", name.unwrap_or_default());
         let Asked::From(id, byte) = asked else {
             let expected = "+FULLRESYNC: the request names no history";
-            self.blame_primary(Rule::Answer, self.from_primary, None, expected, line);
+            self.blame(Rule::Answer, self.at_primary(), None, expected, line);
             return self.unjudged("nobody can say what it continues", known);
         };
         let (id, byte) = (Arc::clone(id), *byte);
@@ -144,9 +150,9 @@ impl Link {
                 Era::Psync2 | Era::Psync2V7 => "a name of 40 characters",
                 _ => "no name: the replica did not announce psync2",
             };
-            self.blame_primary(
+            self.blame(
                 Rule::ContinueName,
-                self.from_primary,
+                self.at_primary(),
                 None,
                 expected,
                 line.clone(),
@@ -164,9 +170,9 @@ impl Link {
                 requests::reason(refusal)
             );
             let seen = shown(line.as_bytes()).to_string();
-            self.blame_primary(
+            self.blame(
                 Rule::Answer,
-                self.from_primary,
+                self.at_primary(),
                 Some(byte.offset_before()),
                 &expected,
                 seen,
@@ -211,14 +217,9 @@ impl Link {
     }
 
     fn frame(&mut self, known: &mut Known, came: &[u8]) {
-        self.blame_primary(
-            Rule::Framing,
-            self.from_primary,
-            None,
-            "$<length>, $EOF:<40 characters>, an error, or a line feed",
-            shown(came).to_string(),
-        );
-        self.unjudged("nobody can say where its snapshot ends", known);
+        let expected = "$<length>, $EOF:<40 characters>, an error, or a line feed";
+        let why = "nobody can say where its snapshot ends";
+        self.lose(known, Rule::Framing, expected, came, why);
     }
 
     fn receive(&mut self, known: &mut Known, bytes: &[u8]) -> usize {
@@ -266,9 +267,9 @@ impl Link {
                 shown(label.id.as_bytes()),
                 label.offset
             );
-            self.blame_primary(
+            self.blame(
                 Rule::SnapshotLabel,
-                self.from_primary,
+                self.at_primary(),
                 Some(start),
                 &expected,
                 seen,
@@ -315,7 +316,7 @@ impl Link {
             ),
         };
         let byte = self.from_primary + (at.since(before).max(1) - 1) as u64;
-        self.blame_primary(rule, byte, Some(at), &expected, seen);
+        self.blame(rule, (From::Primary, byte), Some(at), &expected, seen);
     }
 }
 

@@ -4,7 +4,7 @@ use psync_model::offset::{NextByte, ReplOffset};
 use psync_model::rulebook::Era;
 
 use super::{Link, Stage};
-use crate::watch::finding::{Rule, shown};
+use crate::watch::finding::{From, Rule, shown};
 use crate::watch::known::{Given, Id, Known, ReplicaKey};
 use crate::watch::requests::{self, Asked, Said};
 
@@ -19,9 +19,9 @@ impl Link {
             _ => {
                 let name = self.requests.name();
                 self.is_heard = false;
-                self.blame_replica(
+                self.blame(
                     Rule::Speech,
-                    self.from_replica,
+                    self.at_replica(),
                     None,
                     "REPLCONF ACK <offset>, or a line feed",
                     format!("the command {name}"),
@@ -86,9 +86,9 @@ impl Link {
             Some(Given::Unlabelled { streamed }) => {
                 let is_that_name = past.announced.is_none_or(|name| name == *id);
                 if is_that_name && (0..=streamed.0 + 1).contains(&byte.0) {
-                    self.blame_replica(
+                    self.blame(
                         Rule::Unlabelled,
-                        self.from_replica,
+                        self.at_replica(),
                         None,
                         "PSYNC ? -1: its last copy came by SYNC, and no name with it",
                         format!(
@@ -117,7 +117,7 @@ impl Link {
                     _ if !is_within => Rule::AskedBehind,
                     _ => return,
                 };
-                self.blame_replica(rule, self.from_replica, Some(stands_at), &expected, seen);
+                self.blame(rule, self.at_replica(), Some(stands_at), &expected, seen);
             }
             _ => {}
         }
@@ -149,8 +149,13 @@ impl Link {
         let first = start.0;
         let expected = format!("nothing from offset {first} on before the snapshot is complete");
         let seen = format!("REPLCONF ACK {}", offset.0);
-        let at = self.from_replica;
-        self.blame_replica(Rule::Unsent, at, Some(offset), &expected, seen);
+        self.blame(
+            Rule::Unsent,
+            self.at_replica(),
+            Some(offset),
+            &expected,
+            seen,
+        );
     }
 
     /// On an established link it has applied so much.
@@ -181,16 +186,16 @@ impl Link {
             }
         };
         let seen = format!("REPLCONF ACK {}", offset.0);
-        self.blame_replica(rule, self.from_replica, Some(offset), &expected, seen);
+        self.blame(rule, self.at_replica(), Some(offset), &expected, seen);
     }
 
     /// Bytes that are no command.
     pub(super) fn noise(&mut self, before: u64, bytes: &[u8]) {
         self.is_heard = false;
         if self.has_asked {
-            self.blame_replica(
+            self.blame(
                 Rule::Speech,
-                before + 1,
+                (From::Replica, before),
                 None,
                 "REPLCONF ACK <offset>, or a line feed",
                 shown(bytes).to_string(),
