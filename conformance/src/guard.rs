@@ -17,6 +17,14 @@ pub struct Permission {
     pub data: bool,
 }
 
+impl Permission {
+    /// Anything may be, where nothing is changed or somebody has asked before.
+    pub const EVERYTHING: Self = Self {
+        remote: true,
+        data: true,
+    };
+}
+
 /// Why a subject is not touched.
 #[derive(Debug, Error)]
 pub enum Refusal {

@@ -171,11 +171,8 @@ impl Subject {
             Access::Start { .. } => Self::start(profile, &StartOptions::default()),
             Access::Connect(address) => {
                 // Whoever let it in has asked the guard before.
-                let allowed = Permission {
-                    remote: true,
-                    data: true,
-                };
-                Ok(Self::running(profile, guard::resolve(address, allowed)?))
+                let addr = guard::resolve(address, Permission::EVERYTHING)?;
+                Ok(Self::running(profile, addr))
             }
         }
     }

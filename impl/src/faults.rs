@@ -327,8 +327,8 @@ pub const FAULTS: &[Fault] = &[
 ];
 
 /// Gives the rules the flaws that servers of their era still have in the field: FLAWS B-01 where there is `PSYNC`,
-/// F-16 where a run ID names a history, and F-21 from 7.0 on. F-17 ships too, but not as an entry: nobody could do better with what
-/// `+CONTINUE` tells, and so the right rules have it as well.
+/// F-16 where a run ID names a history, and F-21 from 7.0 on. F-17 ships too, but not as an entry: nobody could do better
+/// with what `+CONTINUE` tells, and so the right rules have it as well.
 pub fn ship(rules: &mut Rulebook) {
     if rules.era != Era::Sync {
         rules.sync_fallback = SyncFallback::KeepsStaleId;

@@ -24,7 +24,7 @@ impl Server {
         self.propagate_ended(effects, TransactionEnd::Exec);
     }
 
-    /// The same, with an end that only the one fault leaves out.
+    /// The same, where the unit may end in another way: a transaction in which the node stops being a primary.
     pub(crate) fn propagate_ended(&mut self, effects: &[Effect], end: TransactionEnd) {
         self.changes += effects.len() as u64;
         let verbatim = !self.is_primary() && self.rules.relay == Relay::Verbatim;

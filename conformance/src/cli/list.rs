@@ -99,18 +99,14 @@ impl Choice {
 
     /// The eras meant.
     pub(crate) fn eras(&self, claimed: &[Era], shown: Era) -> Vec<Era> {
-        let mut eras: Vec<Era> = Vec::new();
-        for choice in &self.era {
-            eras.push(match choice {
-                EraChoice::Named(era) => *era,
-                EraChoice::Auto => shown,
-            });
+        if self.era.is_empty() {
+            return claimed.to_vec();
         }
-        if eras.is_empty() {
-            claimed.to_vec()
-        } else {
-            eras
-        }
+        let meant = |choice: &EraChoice| match choice {
+            EraChoice::Named(era) => *era,
+            EraChoice::Auto => shown,
+        };
+        self.era.iter().map(meant).collect()
     }
 
     /// Whether the subject is to show its era.

@@ -81,7 +81,7 @@ impl SubjectArgs {
         if let Access::Connect(address) = &profile.access {
             self.refuse_precious(address, &profile)?;
         }
-        let has_profile = self.connect.is_none() && self.command.is_none();
+        let has_profile = self.has_profile();
         if !has_profile || choice.is_auto() {
             let found = discover(&profile)
                 .with_context(|| format!("could not find out what {} is", profile.name))?;
@@ -96,6 +96,11 @@ impl SubjectArgs {
         let shown = model_era(profile.era);
         let eras = choice.eras(&self.claimed(&profile), shown);
         Ok(Chosen { profile, eras })
+    }
+
+    /// Whether the subject is one that somebody has described.
+    fn has_profile(&self) -> bool {
+        self.connect.is_none() && self.command.is_none()
     }
 
     fn profile(&self) -> anyhow::Result<Profile> {
@@ -124,9 +129,7 @@ impl SubjectArgs {
     fn claimed(&self, profile: &Profile) -> Vec<Era> {
         let fault = self.fault.as_deref().and_then(psync_model::fault::named);
         let shows = |era: &Era| fault.is_none_or(|fault| fault.in_era(*era).is_some());
-        let is_embedded =
-            self.connect.is_none() && self.command.is_none() && self.subject == EMBEDDED;
-        if is_embedded {
+        if self.has_profile() && self.subject == EMBEDDED {
             MAIN_ERAS.into_iter().filter(shows).collect()
         } else {
             vec![model_era(profile.era)]

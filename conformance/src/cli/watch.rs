@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufReader, IsTerminal};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
+use psync_conformance::guard::{self, Permission};
 use psync_conformance::watch::{self, Figures, Now, SAFETY, Said, Tap, TapOptions, WINDOW_MS};
 use psync_model::claims;
 
@@ -69,7 +69,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(file) = &args.replay {
         return replay(file, args.verbose);
     }
-    let address = |text: &Option<String>| resolve(text.as_deref().unwrap_or_default());
+    // A watcher changes nothing, so that it may stand before any server.
+    let address = |text: &Option<String>| {
+        guard::resolve(text.as_deref().unwrap_or_default(), Permission::EVERYTHING)
+    };
     let options = TapOptions {
         listen: address(&args.listen)?,
         primary: address(&args.primary)?,
@@ -98,14 +101,6 @@ fn replay(file: &Path, is_verbose: bool) -> anyhow::Result<ExitCode> {
     let judge = watch::replay(BufReader::new(log), |said| screen.say(&said))
         .with_context(|| format!("could not judge {}", file.display()))?;
     Ok(conclude(judge.figures(), None))
-}
-
-fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
-    let mut found = address
-        .to_socket_addrs()
-        .with_context(|| format!("{address} is no host:port that can be resolved"))?;
-    let first = found.next();
-    first.with_context(|| format!("{address} resolves to no address"))
 }
 
 /// Where findings, notes and the live line go.
