@@ -30,13 +30,14 @@
 //!
 //! # What differs from Redis on purpose
 //!
-//! It listens on the loopback unless told otherwise, and saves nothing unless told to. `DEBUG` answers this machine only.
-//! The fallback to `SYNC` forgets the name of the old history, a run ID goes on numbering when the role changes, and a
-//! transaction that ends in a demotion is in the stream (FLAWS B-01, F-16, F-21; `--as-shipped` brings them back). A replica that asks for an answer is cut off in every era, as by Redis
-//! 7.0; older ones wrote the answer into the stream. A snapshot that cannot be read leaves the old data in place; that it
-//! is read, users learn from two mebibytes on (`-LOADING`), as from Redis. `COMMAND DOCS` is left to the tools, which
-//! bring those texts themselves. Cluster, modules, scripts, streams, ACLs and the append-only file do not exist; a
-//! snapshot that holds what we do not have is refused as a whole.
+//! It listens on the loopback unless told otherwise, and saves nothing unless told to. `DEBUG` answers this machine
+//! only. The fallback to `SYNC` forgets the name of the old history, a run ID goes on numbering when the role changes,
+//! and a transaction that ends in a demotion is in the stream (FLAWS B-01, F-16, F-21; `--as-shipped` brings them
+//! back). A replica that asks for an answer is cut off in every era, as by Redis 7.0; older ones wrote the answer into
+//! the stream. A snapshot that cannot be read leaves the old data in place; that it is read, users learn from two
+//! mebibytes on (`-LOADING`), as from Redis. `COMMAND DOCS` is left to the tools, which bring those texts themselves.
+//! Cluster, modules, scripts, streams, ACLs and the append-only file do not exist; a snapshot that holds what we do not
+//! have is refused as a whole.
 
 mod access;
 mod admin;

@@ -3,9 +3,10 @@
 //!
 //! **Reading order.** [`world`] and [`link`] name the variables; [`rules`] say what one step may do
 //! ([`rules::primary`], [`rules::snapshot`], [`rules::replica`], [`rules::roles`], [`rules::process`],
-//! [`rules::environment`]); [`decision`] holds the choices as functions over numbers; [`rulebook`] says where versions differ; [`property`] and [`history`] say what must hold, and of what;
-//! [`fault`] breaks one entry at a time. Then the machinery: [`scope`], [`canonical`], [`packed`], [`search`],
-//! [`walk`], [`survey`], [`symmetry`], [`graph`], [`liveness`], [`claims`], [`checker`], and [`mutate`], which doubts it all.
+//! [`rules::environment`]); [`decision`] holds the choices as functions over numbers; [`rulebook`] says where versions
+//! differ; [`property`] and [`history`] say what must hold, and of what; [`fault`] breaks one entry at a time. Then the
+//! machinery: [`scope`], [`canonical`], [`packed`], [`search`], [`walk`], [`survey`], [`symmetry`], [`graph`],
+//! [`liveness`], [`claims`], [`checker`], and [`mutate`], which doubts it all.
 //!
 //! What people see of it is made by [`narrate`], [`diagram`], [`dot`] and [`itf`]; [`prose`] finds again what
 //! stands beside the rules, so that `psync-model explain` need not repeat it. `TABLE.md` leads from each section of
