@@ -4,14 +4,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod clean;
-#[cfg(feature = "faults")]
 mod faults;
 mod lies;
 mod misuse;
 mod not_judged;
 #[path = "../shared/redis_server.rs"]
 mod redis_server;
-#[cfg(feature = "faults")]
 mod reports;
 mod strangers;
 mod support;

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod command_line;
-#[cfg(feature = "faults")]
 mod faults;
 mod real;
 #[path = "../shared/redis_server.rs"]

@@ -92,7 +92,6 @@ fn findings(said: &[Said]) -> Vec<Finding> {
 }
 
 /// The rules that were found broken, each once, in order of their names.
-#[cfg(feature = "faults")]
 pub(crate) fn rules(findings: &[Finding]) -> Vec<Rule> {
     let mut rules: Vec<Rule> = findings.iter().map(|finding| finding.rule).collect();
     rules.sort_unstable();

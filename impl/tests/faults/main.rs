@@ -1,8 +1,6 @@
 //! Every fault can be seen from outside: one long conversation goes differently than with the right server. The module
 //! `single` has a situation of its own for each fault that needs several nodes, and for what ships.
 
-#![cfg(feature = "faults")]
-
 // A test file uses only a part of the simulation.
 #[allow(dead_code)]
 #[path = "../simulation/mod.rs"]
