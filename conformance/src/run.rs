@@ -1,7 +1,7 @@
 //! A run: the cases of an era and a casting, played on one subject, several at a time, and what they covered.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
@@ -280,38 +280,9 @@ pub fn run_until(
     mut watch: impl FnMut(&Outcome),
 ) -> Report {
     let started = Instant::now();
-    let next = AtomicUsize::new(0);
-    let (send, receive) = mpsc::channel();
-    let sender = Mutex::new(send);
-    let mut outcomes: BTreeMap<usize, Outcome> = BTreeMap::new();
-    thread::scope(|threads| {
-        for _ in 0..jobs.max(1) {
-            let send = sender
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .clone();
-            let next = &next;
-            threads.spawn(move || {
-                let over = || until.is_some_and(|until| Instant::now() >= until);
-                while !stop.load(Ordering::Relaxed) && !over() {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(case) = suite.cases.get(place) else {
-                        break;
-                    };
-                    if send.send((place, play_or_note(case, profile))).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        for (place, outcome) in receive {
-            if !stop.load(Ordering::Relaxed) {
-                watch(&outcome);
-                outcomes.insert(place, outcome);
-            }
-        }
-    });
+    let play = |place: usize| play_or_note(&suite.cases[place], profile);
+    let count = suite.cases.len();
+    let outcomes = in_parallel(count, jobs, stop, until, play, |_, outcome| watch(outcome));
     Report {
         era: suite.era,
         casting: suite.casting,
@@ -319,6 +290,43 @@ pub fn run_until(
         targets: suite.targets.clone(),
         elapsed_ms: started.elapsed().as_millis() as u64,
     }
+}
+
+/// Does the work of each place below `count`, `jobs` at a time, and begins none after a moment. `watch` is told of each
+/// result as it comes, unless somebody has set `stop`: that ends it all after what is in hand, which no longer counts.
+pub fn in_parallel<T: Send>(
+    count: usize,
+    jobs: usize,
+    stop: &AtomicBool,
+    until: Option<Instant>,
+    work: impl Fn(usize) -> T + Sync,
+    mut watch: impl FnMut(usize, &T),
+) -> BTreeMap<usize, T> {
+    let next = AtomicUsize::new(0);
+    let (send, receive) = mpsc::channel();
+    let mut results = BTreeMap::new();
+    thread::scope(|threads| {
+        for _ in 0..jobs.max(1) {
+            let (send, next, work) = (send.clone(), &next, &work);
+            threads.spawn(move || {
+                let over = || until.is_some_and(|until| Instant::now() >= until);
+                while !stop.load(Ordering::Relaxed) && !over() {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    if place >= count || send.send((place, work(place))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(send);
+        for (place, result) in receive {
+            if !stop.load(Ordering::Relaxed) {
+                watch(place, &result);
+                results.insert(place, result);
+            }
+        }
+    });
+    results
 }
 
 /// Plays a case. If the harness fails at it, that is what becomes of this case: the others are played all the same.

@@ -136,13 +136,13 @@ fn acknowledgement(command: &Command) -> Option<i64> {
 
 /// Something that several threads change and one waits for.
 #[derive(Debug)]
-pub(super) struct Shared<T> {
+pub(crate) struct Shared<T> {
     state: Mutex<T>,
     changed: Condvar,
 }
 
 impl<T> Shared<T> {
-    pub(super) fn new(state: T) -> Arc<Self> {
+    pub(crate) fn new(state: T) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -150,19 +150,19 @@ impl<T> Shared<T> {
     }
 
     /// A panic elsewhere ends the case; what was noted until then stays readable.
-    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the state and wakes whoever waits.
-    pub(super) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let result = change(&mut self.lock());
         self.changed.notify_all();
         result
     }
 
     /// Waits until `look` finds something, or returns nothing at the deadline.
-    pub(super) fn wait<R>(
+    pub(crate) fn wait<R>(
         &self,
         deadline: Deadline,
         mut look: impl FnMut(&mut T) -> Option<R>,

@@ -12,6 +12,7 @@ mod primary;
 mod replica;
 
 pub use link::LinkId;
+pub(crate) use link::Shared;
 pub use primary::PlayedPrimary;
 pub use replica::{Abandoned, PlayedReplica};
 

@@ -22,6 +22,23 @@ pub trait Tamper: Send {
     fn to_server(&mut self, bytes: &[u8]) -> Vec<u8>;
     /// Bytes from the server; what is returned goes to the client.
     fn to_client(&mut self, bytes: &[u8]) -> Vec<u8>;
+
+    /// How many bytes it takes from this end at once; less than the usual piece for whoever wants to stop between two.
+    fn room(&self, _from: End) -> usize {
+        PIECE_BYTES
+    }
+
+    /// What was returned last for bytes from this end is on its way.
+    fn passed(&mut self, _from: End) {}
+}
+
+/// An end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Whoever connected.
+    Client,
+    /// Whom it reached.
+    Server,
 }
 
 /// Changes nothing.
@@ -168,21 +185,30 @@ fn pass_on(
         Arc::clone(&tamper),
     );
     let known = Arc::clone(open);
-    thread::spawn(move || pump(client, server, |bytes| lock(&tamper).to_server(bytes)));
+    thread::spawn(move || pump(client, server, &tamper, End::Client));
     thread::spawn(move || {
-        pump(from_server, to_client, |bytes| lock(&same).to_client(bytes));
+        pump(from_server, to_client, &same, End::Server);
         lock(&known).streams.remove(&id);
     });
     Ok(())
 }
 
 /// Carries bytes one way until either end is over, then ends both.
-fn pump(mut from: TcpStream, mut to: TcpStream, change: impl Fn(&[u8]) -> Vec<u8>) {
+fn pump(mut from: TcpStream, mut to: TcpStream, tamper: &Mutex<Box<dyn Tamper>>, end: End) {
     let mut piece = vec![0; PIECE_BYTES];
-    while let Ok(count) = from.read(&mut piece) {
-        if count == 0 || to.write_all(&change(&piece[..count])).is_err() {
+    loop {
+        let room = lock(tamper).room(end).clamp(1, PIECE_BYTES);
+        let Ok(count @ 1..) = from.read(&mut piece[..room]) else {
+            break;
+        };
+        let changed = match end {
+            End::Client => lock(tamper).to_server(&piece[..count]),
+            End::Server => lock(tamper).to_client(&piece[..count]),
+        };
+        if to.write_all(&changed).is_err() {
             break;
         }
+        lock(tamper).passed(end);
     }
     // Ends that are over already need no ending.
     let _ = to.shutdown(Shutdown::Both);
