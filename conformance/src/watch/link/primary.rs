@@ -64,6 +64,8 @@ impl Link {
             return 0;
         };
         if self.lines.is_empty() && bytes[0] == b'$' && *asked == Asked::Sync {
+            known.figures.counts.full += 1;
+            self.note("a full copy without a name".to_owned());
             self.begin(None, ReplOffset(0), true);
             self.stage = Stage::Promised;
             return 0;
