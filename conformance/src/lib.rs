@@ -23,6 +23,7 @@ pub mod report;
 pub mod run;
 pub mod shorten;
 pub mod stage;
+pub mod sweep;
 pub mod transcript;
 pub mod verdict;
 pub mod watch;

@@ -12,6 +12,7 @@ mod replay;
 mod report;
 mod run;
 mod subject;
+mod sweep;
 mod watch;
 
 use std::ffi::OsString;
@@ -42,6 +43,7 @@ Examples:
   psync-conformance replay FILE --subject redis      one case, step by step; a failure prints this line
   psync-conformance cases --out cases                every case as JSON Lines, for other tools
   psync-conformance compare OLD NEW                  what changed between two runs (target/psync/NAME/report.jsonl)
+  psync-conformance sweep --subject redis            cut the network at every byte of a short conversation
   psync-conformance watch --listen 127.0.0.1:7777 --primary 127.0.0.1:6379
                                                      judge what passes between real servers
 
@@ -76,6 +78,8 @@ enum Command {
     Compare(compare::Args),
     /// Make one page of several runs.
     Report(report::Args),
+    /// Let the network fail at every byte of a conversation between the subject and our own server.
+    Sweep(sweep::Args),
     /// Stand between real replicas and a real primary, and say what the protocol does not allow.
     Watch(watch::Args),
     /// Be the embedded server until standard input ends; the judge starts itself so.
@@ -97,6 +101,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Cases(args)) => cases::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Sweep(args)) => sweep::run(&args),
         Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::EmbeddedServer { args }) => Ok(embedded_server(args)),
     }

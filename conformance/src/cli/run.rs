@@ -27,7 +27,7 @@ use super::{DOES_NOT_CONFORM, MISUSE, interrupt};
 const DEFAULT_JOBS: u8 = 8;
 
 /// Where reports go unless told otherwise, a folder for each subject.
-const REPORTS: &str = "target/psync";
+pub(crate) const REPORTS: &str = "target/psync";
 
 /// How long the run may look for shorter cases in all, and for one of them.
 const SHORTEN: Duration = Duration::from_mins(1);

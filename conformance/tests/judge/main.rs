@@ -13,3 +13,4 @@ mod redis_server;
 mod reports;
 mod strangers;
 mod support;
+mod sweep;

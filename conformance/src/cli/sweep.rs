@@ -1,0 +1,345 @@
+//! `sweep`: the network fails at every byte of a short conversation, and nothing may come of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::ValueEnum;
+use psync_conformance::profile::{Access, Profile};
+use psync_conformance::proxy::End;
+use psync_conformance::run::in_parallel;
+use psync_conformance::stage::as_replica::played_era;
+use psync_conformance::sweep::{Damage, Lengths, Place, Setup, Wrong, measure, try_at};
+use psync_model::casting::Casting;
+use psync_model::rulebook::Era;
+use psync_model::world::Framing;
+
+use super::list::{Choice, EraChoice};
+use super::progress::Meter;
+use super::run::REPORTS;
+use super::subject::{self, EMBEDDED, SubjectArgs};
+use super::{DOES_NOT_CONFORM, MISUSE, interrupt};
+
+/// How many conversations are held at a time unless told otherwise: they mostly wait for a replica to come back.
+const DEFAULT_JOBS: u8 = 16;
+
+/// Who talks with whom, and where the network fails.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// Only this generation of the protocol, or `auto`; may be repeated [default: all that the subject claims]
+    #[arg(long, value_name = "NAME|auto")]
+    era: Vec<EraChoice>,
+    /// Only with the subject in this place; may be repeated [default: both]
+    #[arg(long)]
+    casting: Vec<Casting>,
+    /// How snapshots are sent, where the primary can be told
+    #[arg(long, default_value = "disk")]
+    framing: Framing,
+    /// Only failures of this kind; may be repeated [default: both]
+    #[arg(long, value_enum)]
+    damage: Vec<Damage>,
+    /// Only count the bytes that this end sends; may be repeated [default: both]
+    #[arg(long, value_enum)]
+    from: Vec<Sender>,
+    /// Only every N-th byte
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    every: u16,
+    /// Only after so many bytes
+    #[arg(long, value_name = "N", conflicts_with = "every")]
+    byte: Option<u64>,
+    /// How many conversations to hold at a time; each has two servers of its own
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_JOBS, value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+    /// The folder for the logs of what went wrong [default: target/psync/<name of the subject>/sweep]
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+/// An end of the connection, as people call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sender {
+    /// The primary's bytes: answers, the snapshot, the stream.
+    Primary,
+    /// The replica's bytes: the handshake, the request, acknowledgements.
+    Replica,
+}
+
+impl Sender {
+    const fn end(self) -> End {
+        match self {
+            Self::Primary => End::Server,
+            Self::Replica => End::Client,
+        }
+    }
+
+    const fn length(self, lengths: Lengths) -> u64 {
+        match self {
+            Self::Primary => lengths.from_primary,
+            Self::Replica => lengths.from_replica,
+        }
+    }
+}
+
+/// What one end of one conversation was cut and held up at.
+struct Row {
+    damage: Damage,
+    sender: Sender,
+    bytes: Vec<u64>,
+}
+
+/// What came of the sweeps so far.
+#[derive(Debug, Default)]
+struct Tally {
+    wrong: usize,
+    not_judged: usize,
+}
+
+/// Sweeps.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let choice = Choice {
+        era: args.era.clone(),
+        ..Choice::default()
+    };
+    let chosen = args.subject.choose(&choice)?;
+    ensure!(
+        matches!(chosen.profile.access, Access::Start { .. }),
+        "the sweep starts a new server for each byte, and {} runs already: say how to start it, with --command",
+        chosen.profile.name
+    );
+    interrupt::take_signals()?;
+    subject::sanity(&chosen.profile)?;
+    let mut tally = Tally::default();
+    for era in chosen.eras {
+        for casting in Casting::ALL {
+            if args.casting.is_empty() || args.casting.contains(&casting) {
+                sweep(
+                    args,
+                    &setup(args, &chosen.profile, era, casting)?,
+                    era,
+                    &mut tally,
+                )?;
+            }
+        }
+    }
+    Ok(conclude(&chosen.profile.name, &tally))
+}
+
+fn setup(args: &Args, profile: &Profile, era: Era, casting: Casting) -> anyhow::Result<Setup> {
+    let era = played_era(era);
+    let with_era = |profile: Profile| Profile { era, ..profile };
+    Ok(Setup {
+        subject: with_era(profile.clone()),
+        peer: with_era(Profile::load(EMBEDDED)?),
+        casting,
+        framing: args.framing,
+    })
+}
+
+/// One conversation, at each of its bytes.
+fn sweep(args: &Args, setup: &Setup, era: Era, tally: &mut Tally) -> anyhow::Result<()> {
+    if interrupt::came() {
+        return Ok(());
+    }
+    let who = format!(
+        "{era}, {} as the {}",
+        setup.subject.name,
+        setup.casting.name()
+    );
+    let lengths = match measure(setup)
+        .with_context(|| format!("{who}: the conversation could not be held"))?
+    {
+        Ok(lengths) => lengths,
+        Err(wrong) => {
+            tally.wrong += 1;
+            println!("\n{who}: the conversation goes wrong on a network that works");
+            print_wrong(&wrong);
+            return Ok(());
+        }
+    };
+    println!(
+        "{who}: {} bytes from the primary, {} from the replica",
+        lengths.from_primary, lengths.from_replica
+    );
+    for row in rows(args, lengths) {
+        sweep_row(args, setup, &who, &row, tally)?;
+    }
+    Ok(())
+}
+
+fn rows(args: &Args, lengths: Lengths) -> Vec<Row> {
+    let is_meant = |damage: &Damage| args.damage.is_empty() || args.damage.contains(damage);
+    let is_counted = |sender: &Sender| args.from.is_empty() || args.from.contains(sender);
+    let damages = Damage::value_variants().iter().copied().filter(is_meant);
+    let bytes = |sender: Sender| match args.byte {
+        Some(byte) => vec![byte],
+        None => (0..sender.length(lengths))
+            .step_by(usize::from(args.every))
+            .collect(),
+    };
+    let of_damage = |damage: Damage| {
+        let senders = Sender::value_variants().iter().copied().filter(is_counted);
+        senders.map(move |sender| Row {
+            damage,
+            sender,
+            bytes: bytes(sender),
+        })
+    };
+    damages.flat_map(of_damage).collect()
+}
+
+fn sweep_row(
+    args: &Args,
+    setup: &Setup,
+    who: &str,
+    row: &Row,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let what = format!("{} {}", verb(row.damage), name(row.sender));
+    let mut meter = Meter::new(what.clone(), row.bytes.len());
+    let try_one = |place: usize| {
+        let (damage, from, byte) = (row.damage, row.sender.end(), row.bytes[place]);
+        try_at(setup, Place { damage, from, byte })
+    };
+    let (count, jobs) = (row.bytes.len(), usize::from(args.jobs));
+    let held = in_parallel(
+        count,
+        jobs,
+        &interrupt::STOP,
+        None,
+        try_one,
+        |place, held| {
+            let trouble = match held {
+                Ok(Ok(_)) => None,
+                Ok(Err(wrong)) => Some(format!(
+                    "WRONG after byte {}: {}",
+                    row.bytes[place],
+                    wrong.required.name()
+                )),
+                Err(error) => Some(format!(
+                    "not judged at byte {}: {error:#}",
+                    row.bytes[place]
+                )),
+            };
+            meter.done(trouble.as_deref());
+        },
+    );
+    drop(meter);
+    let mut groups: BTreeMap<String, Vec<(u64, Wrong)>> = BTreeMap::new();
+    let (mut right, mut missed) = (0, 0);
+    for (place, held) in held {
+        match held {
+            Ok(Ok(true)) => right += 1,
+            Ok(Ok(false)) => missed += 1,
+            Ok(Err(wrong)) => {
+                let group = groups.entry(wrong.required.name().to_owned()).or_default();
+                group.push((row.bytes[place], wrong));
+            }
+            Err(_) => tally.not_judged += 1,
+        }
+    }
+    let missed = match missed {
+        0 => String::new(),
+        _ => format!(", {missed} not reached, as fewer bytes came"),
+    };
+    println!("  {what:<40} {count:>5} places, {right:>5} right{missed}");
+    for group in groups.into_values() {
+        tally.wrong += group.len();
+        print_group(args, setup, who, row, &group)?;
+    }
+    Ok(())
+}
+
+/// Of the places at which the same is wrong, the first is told and all are counted.
+fn print_group(
+    args: &Args,
+    setup: &Setup,
+    who: &str,
+    row: &Row,
+    group: &[(u64, Wrong)],
+) -> anyhow::Result<()> {
+    let (byte, wrong) = &group[0];
+    let bytes: Vec<String> = group.iter().map(|(byte, _)| byte.to_string()).collect();
+    println!(
+        "\nWRONG {}: {who}, {} {} after byte {}",
+        wrong.required.name(),
+        verb(row.damage),
+        name(row.sender),
+        bytes.join(", ")
+    );
+    print_wrong(wrong);
+    let folder = args.report.clone();
+    let folder =
+        folder.unwrap_or_else(|| Path::new(REPORTS).join(&setup.subject.name).join("sweep"));
+    let (casting, damage) = (setup.casting.name(), word(&row.damage));
+    let file = folder.join(format!(
+        "{}-{casting}-{damage}-{}-{byte}.jsonl",
+        setup.subject.era.name(),
+        word(&row.sender)
+    ));
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&file, &wrong.log))
+        .with_context(|| format!("could not write {}", file.display()))?;
+    println!(
+        "  wire      psync-conformance watch --verbose --replay {}",
+        file.display()
+    );
+    println!(
+        "  again     psync-conformance sweep {} --era {} --casting {casting} --framing {} --damage {damage} --from {} --byte {byte}\n",
+        args.subject.as_options(),
+        setup.subject.era.name(),
+        word(&setup.framing),
+        word(&row.sender)
+    );
+    Ok(())
+}
+
+fn print_wrong(wrong: &Wrong) {
+    println!("  required  {}", wrong.required.sentence());
+    println!("  source    {}", wrong.required.source());
+    println!("{}", wrong.story);
+}
+
+fn conclude(name: &str, tally: &Tally) -> ExitCode {
+    if interrupt::came() {
+        println!("stopped before the end: what is known so far is above");
+    }
+    if tally.not_judged > 0 {
+        println!(
+            "{} places were not judged, because the judge failed",
+            tally.not_judged
+        );
+    }
+    if tally.wrong > 0 {
+        println!("{name} does not conform: {} places went wrong", tally.wrong);
+        return DOES_NOT_CONFORM.into();
+    }
+    if tally.not_judged > 0 || interrupt::came() {
+        return MISUSE.into();
+    }
+    println!("{name} conforms, as far as these places go");
+    ExitCode::SUCCESS
+}
+
+const fn verb(damage: Damage) -> &'static str {
+    match damage {
+        Damage::Cut => "cut",
+        Damage::Stall => "stand still",
+    }
+}
+
+const fn name(sender: Sender) -> &'static str {
+    match sender {
+        Sender::Primary => "in the primary's bytes",
+        Sender::Replica => "in the replica's bytes",
+    }
+}
+
+/// As it is written on the command line.
+fn word(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
+}
