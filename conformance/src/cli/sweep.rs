@@ -94,6 +94,7 @@ struct Row {
 /// What came of the sweeps so far.
 #[derive(Debug, Default)]
 struct Tally {
+    right: usize,
     wrong: usize,
     not_judged: usize,
 }
@@ -246,6 +247,7 @@ fn sweep_row(
         _ => format!(", {missed} not reached, as fewer bytes came"),
     };
     println!("  {what:<40} {count:>5} places, {right:>5} right{missed}");
+    tally.right += right;
     for group in groups.into_values() {
         tally.wrong += group.len();
         print_group(args, setup, who, row, &group)?;
@@ -318,6 +320,12 @@ fn conclude(name: &str, tally: &Tally) -> ExitCode {
         return DOES_NOT_CONFORM.into();
     }
     if tally.not_judged > 0 || interrupt::came() {
+        return MISUSE.into();
+    }
+    if tally.right == 0 {
+        println!(
+            "nothing is known of {name}: no conversation came to the place at which it was to be disturbed"
+        );
         return MISUSE.into();
     }
     println!("{name} conforms, as far as these places go");
