@@ -6,6 +6,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    sigpipe::reset();
     let cli = cli::Cli::parse();
     match cli::run(cli) {
         Ok(outcome) => outcome.into(),
