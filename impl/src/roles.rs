@@ -170,10 +170,12 @@ impl Server {
         ));
     }
 
-    /// Where the stream of a promoted node stands: it selects before its first write, as those expect who follow it now.
+    /// Where the stream of a promoted node stands: it selects before its first write, as those expect who follow it now,
+    /// unless they have followed its own stream all along.
     fn database_after_promotion(&mut self) -> Option<usize> {
         match self.rules.select_after_promotion {
             SelectAfterPromotion::Again => None,
+            SelectAfterPromotion::OwnStreamGoesOn => self.primary.stream_database,
             SelectAfterPromotion::OnChange => self.following()?.selected_database(),
         }
     }
@@ -232,17 +234,17 @@ impl Server {
         self.connect(now_ms);
     }
 
-    /// What the new primary is asked to continue: what we have of our former primary, or of our own history.
+    /// What the new primary is asked to continue: what we have of our former primary, or of our own history, then in
+    /// the first database whichever our stream was in.
     fn label_to_offer(&mut self) -> Option<CachedPrimary> {
         if self.rules.demotion == Demotion::ForgetsLabel {
             return None;
         }
-        let database = self.primary.stream_database.unwrap_or(0);
         match &mut self.role {
             Role::Replica(following) => following.cached.take(),
             Role::Primary => {
                 let history = &self.history;
-                Some(CachedPrimary::at(history.id, history.offset, database))
+                Some(CachedPrimary::at(history.id, history.offset, 0))
             }
         }
     }

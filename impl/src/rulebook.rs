@@ -299,6 +299,8 @@ pub enum SelectAfterSync {
 pub enum SelectAfterPromotion {
     /// Before the next write.
     Again,
+    /// Only when the database changes: its replicas have followed its own stream all along.
+    OwnStreamGoesOn,
     /// Wrong: it goes on in the database where the node stood as a replica. FLAWS F-20.
     OnChange,
 }
@@ -582,6 +584,7 @@ impl Rulebook {
                 open_transaction: OpenTransaction::Kept,
                 continue_id: ContinueId::Ignored,
                 promotion: Promotion::KeepsRunId,
+                select_after_promotion: SelectAfterPromotion::OwnStreamGoesOn,
                 demotion: Demotion::ForgetsLabel,
                 transient_error: TransientError::LikeAnyOther,
                 ..Self::of(Era::Psync2)

@@ -57,6 +57,7 @@ impl Server {
         if self.rules.full_line != FullLine::AtRequest {
             self.send_full_line(id, told);
         }
+        self.select_again();
         true
     }
 
@@ -122,9 +123,6 @@ impl Server {
             Framing::Disk
         };
         let (label, from) = (self.history.offset, self.history.stream.end());
-        if self.rules.select_after_sync == SelectAfterSync::Again {
-            self.primary.stream_database = None;
-        }
         for (id, ..) in waiting {
             if self.rules.full_line != FullLine::AtRequest {
                 self.send_full_line(*id, label);
@@ -150,6 +148,15 @@ impl Server {
             waiting.len()
         ));
         self.write_snapshot(framing, Purpose::Replicas);
+        self.select_again();
+    }
+
+    /// A replica that reads a snapshot does not know where the stream is; the next write says it to all (PROTOCOL §2.5).
+    /// The snapshot itself says where the stream is at the cut, and must be labelled before.
+    fn select_again(&mut self) {
+        if self.rules.select_after_sync == SelectAfterSync::Again {
+            self.primary.stream_database = None;
+        }
     }
 
     /// Starts writing the data of this moment.

@@ -334,6 +334,79 @@ fn a_snapshot_in_a_file_carries_the_label_from_replication_ids_on() {
     }
 }
 
+/// Writes in a database on a connection of its own.
+fn write_in(world: &mut World, node: usize, database: usize, command: &str) {
+    let user = world.connect(node);
+    let answer = world.say(node, user, format!("SELECT {database}\r\n{command}\r\n"));
+    assert_eq!(answer, "+OK\r\n+OK\r\n");
+}
+
+/// The database that the snapshot file of a node says its stream is in.
+fn saved_database(world: &World, node: usize) -> Option<i32> {
+    let file = world.nodes[node].file.as_ref().expect("a snapshot file");
+    let fields = psync_server::rdb::read(file)
+        .expect("a sound snapshot")
+        .fields;
+    fields.map(|fields| fields.stream_db)
+}
+
+#[test]
+fn a_snapshot_for_a_replica_says_where_the_stream_is_and_the_next_write_selects() {
+    for era in [Era::Psync2, Era::Psync2V7] {
+        let mut world = World::new();
+        let (node, id) = primary_with_50_bytes(&mut world, era);
+        let (follower, _) = world.ask(node, &id, "51");
+        write_in(&mut world, node, 3, "SET a 1");
+        world.heard(node, follower);
+        world.ask(node, "?", "-1");
+        assert_eq!(saved_database(&world, node), Some(3), "{era}");
+        write_in(&mut world, node, 3, "SET a 2");
+        assert_eq!(
+            world.heard(node, follower),
+            array(&["SELECT", "3"]) + &array(&["SET", "a", "2"]),
+            "{era}"
+        );
+    }
+}
+
+#[test]
+fn a_replica_that_joins_a_snapshot_makes_the_next_write_select() {
+    for era in Era::ALL {
+        let mut world = World::new();
+        world.hold_snapshots = true;
+        let node = world.node(era, &[("repl-diskless-sync", "no")]);
+        let [one, two] = [(); 2].map(|()| {
+            let client = world.connect(node);
+            world.say(node, client, "SYNC\r\n");
+            write_in(&mut world, node, 3, "SET a 1");
+            client
+        });
+        world.finish_snapshot(node);
+        let write = array(&["SELECT", "3"]) + &array(&["SET", "a", "1"]);
+        for replica in [one, two] {
+            let stream = world.heard(node, replica);
+            assert!(
+                stream.ends_with(&(write.clone() + &write)),
+                "{era}: {stream:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_demoted_primary_offers_its_history_in_the_first_database() {
+    for era in [Era::Psync2, Era::Psync2V7] {
+        let mut world = World::new();
+        let (node, _) = primary_with_50_bytes(&mut world, era);
+        write_in(&mut world, node, 3, "SET a 1");
+        world.command(node, "SAVE");
+        assert_eq!(saved_database(&world, node), Some(3), "{era}");
+        world.command(node, "REPLICAOF 127.0.0.1 1");
+        world.command(node, "SAVE");
+        assert_eq!(saved_database(&world, node), Some(0), "{era}");
+    }
+}
+
 #[test]
 fn an_acknowledged_offset_never_falls_and_info_shows_it() {
     let mut world = World::new();

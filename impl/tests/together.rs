@@ -5,7 +5,7 @@
 mod simulation;
 
 use psync_server::rulebook::Era;
-use simulation::World;
+use simulation::{World, array};
 
 fn offsets(world: &mut World) -> [String; 2] {
     let counted = if world.info(1, "role") == "slave" {
@@ -221,6 +221,21 @@ fn a_role_change_inside_a_transaction_leaves_no_write_untold() {
             "*3\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n",
             "{era}"
         );
+    }
+}
+
+#[test]
+fn before_replication_ids_the_stream_of_a_promoted_node_goes_on_where_it_is() {
+    for era in [Era::Sync, Era::Psync] {
+        let mut world = World::pair(era, &[("repl-diskless-sync", "no")]);
+        let replica = world.connect(1);
+        world.say(1, replica, "SYNC\r\n");
+        world.command(0, "SET y 1");
+        let before = array(&["SELECT", "0"]) + &array(&["SET", "y", "1"]);
+        assert!(world.heard(1, replica).ends_with(&before), "{era}");
+        world.command(1, "REPLICAOF NO ONE");
+        world.command(1, "SET y 2");
+        assert_eq!(world.heard(1, replica), array(&["SET", "y", "2"]), "{era}");
     }
 }
 

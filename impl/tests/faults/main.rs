@@ -80,7 +80,7 @@ fn as_primary(rules: Rulebook) -> String {
     talk.world.hold_snapshots = false;
     let (id, offset) = (talk.name(), talk.world.command(0, "ROLE"));
     talk.heard.push_str(&offset);
-    for byte in -1..130 {
+    for byte in -1..140 {
         talk.ask(0, &id, byte);
         talk.ask(0, B, byte);
     }
