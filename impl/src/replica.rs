@@ -339,8 +339,9 @@ impl Connected {
         session: Session,
         now_ms: u64,
     ) -> Self {
-        // A primary may send arguments of any length (PROTOCOL §2.5).
+        // A primary may send arguments of any length and as many as Redis 7.0 takes from its own clients.
         let limits = Limits {
+            multibulk_count: i32::MAX as usize,
             bulk_bytes: usize::MAX,
             ..Limits::default()
         };

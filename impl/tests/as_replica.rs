@@ -313,6 +313,16 @@ fn a_command_we_do_not_have_ends_the_link_before_any_of_its_unit_is_applied() {
 }
 
 #[test]
+fn a_primary_may_send_more_arguments_than_a_client() {
+    const COUNT: usize = (1 << 20) + 1;
+    let command = format!("*{COUNT}\r\n") + &array(&["RPUSH", "l"])[4..];
+    let command = command + &"$1\r\nx\r\n".repeat(COUNT - 2);
+    let (mut world, node) = synchronized(Era::Psync2V7);
+    world.played_say(node, command);
+    assert_eq!(world.command(node, "LLEN l"), format!(":{}\r\n", COUNT - 2));
+}
+
+#[test]
 fn a_published_message_counts_and_changes_nothing() {
     let (mut world, node) = synchronized(Era::Psync2V7);
     let message = array(&["PUBLISH", "channel", "text"]);
