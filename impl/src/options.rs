@@ -309,7 +309,7 @@ mod tests {
         let path = folder.path().join("redis.conf");
         std::fs::write(
             &path,
-            "port 7000\nsave 900 1\nsave 300 10\nno-such-thing 1\n",
+            "port 7000\nsave 900 1\nsave 300 10\nno-such-thing 1\ndaemonize yes\n",
         )
         .unwrap();
         let path = path.to_str().unwrap();
@@ -318,7 +318,7 @@ mod tests {
             (from_file.config.port, from_file.config.save.as_str()),
             (7000, "900 1 300 10")
         );
-        assert_eq!(from_file.warnings.len(), 1);
+        assert_eq!(from_file.warnings.len(), 2);
         let with_more = served(&[path, "--port", "7001", "--save", ""]);
         assert_eq!(
             (with_more.config.port, with_more.config.save.as_str()),

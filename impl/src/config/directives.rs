@@ -157,8 +157,6 @@ pub const DIRECTIVES: &[Directive] = &[
         |c| c.hz.to_string(), |c, text| put(&mut c.hz, text.parse().ok().filter(|hz| *hz > 0))),
     at_start("appendonly", "no, because there is no append-only file here",
         |c| yes_or_no(c.appendonly), |c, text| put(&mut c.appendonly, parse_yes_or_no(text).filter(|yes| !yes))),
-    at_start("daemonize", "no, because there is no fork here",
-        |_| yes_or_no(false), |_, text| parse_yes_or_no(text).filter(|yes| !yes).map(|_| ())),
 ];
 
 /// Directives that Redis 7.0 has and that change nothing here. They are remembered, so that `CONFIG GET` and
@@ -171,7 +169,7 @@ pub(super) const INERT: &[(&str, &str)] = &[
     ("appenddirname", "appendonlydir"), ("appendfilename", "appendonly.aof"), ("appendfsync", "everysec"),
     ("auto-aof-rewrite-min-size", "67108864"), ("auto-aof-rewrite-percentage", "100"),
     ("busy-reply-threshold", "5000"), ("cluster-enabled", "no"), ("crash-log-enabled", "yes"),
-    ("crash-memcheck-enabled", "yes"), ("disable-thp", "yes"), ("dynamic-hz", "yes"),
+    ("crash-memcheck-enabled", "yes"), ("daemonize", "no"), ("disable-thp", "yes"), ("dynamic-hz", "yes"),
     ("enable-module-command", "no"), ("enable-protected-configs", "no"), ("hll-sparse-max-bytes", "3000"),
     ("io-threads", "1"), ("io-threads-do-reads", "no"), ("jemalloc-bg-thread", "yes"), ("key-load-delay", "0"),
     ("latency-monitor-threshold", "0"), ("latency-tracking", "yes"), ("lazyfree-lazy-eviction", "no"),
