@@ -15,10 +15,10 @@ impl Server {
     pub(crate) fn client_command(&mut self, id: ClientId, args: &[Bytes], now_ms: u64) -> Answer {
         let reply = match args[1].to_ascii_lowercase().as_slice() {
             b"id" => Reply::Integer(id.0 as i64),
-            b"getname" => self
-                .clients
-                .get(&id)
-                .map_or(Reply::NullBulk, |client| Reply::Bulk(client.name.clone())),
+            b"getname" => {
+                let name = self.clients.get(&id).map(|client| client.name.clone());
+                Reply::bulk_or_null(name.filter(|name| !name.is_empty()))
+            }
             b"setname" if args.len() == 3 => {
                 if !args[2].iter().all(u8::is_ascii_graphic) {
                     let text =
@@ -229,7 +229,10 @@ impl Server {
                     let replicas = match value.as_slice() {
                         b"replica" | b"slave" => true,
                         b"normal" => false,
-                        _ => return Err(Reply::Error("ERR Unknown client type".into())),
+                        _ => {
+                            let class = String::from_utf8_lossy(&pair[1]);
+                            return Err(Reply::Error(format!("ERR Unknown client type '{class}'")));
+                        }
                     };
                     ids.retain(|id| self.clients[id].replica.is_some() == replicas);
                 }

@@ -65,6 +65,9 @@ impl Server {
         let Some(wish) = parse_wish(&args[1..]) else {
             return refuse("syntax error");
         };
+        if wish.timeout_ms == Some(0) {
+            return refuse("FAILOVER timeout must be greater than 0");
+        }
         match (&self.failover, wish.abort) {
             (Failover::None, true) => return refuse("No failover in progress."),
             (_, true) => {
@@ -195,9 +198,8 @@ fn parse_wish(words: &[Bytes]) -> Option<Wish> {
                 wish.target = Some(PrimaryAddress { host, port });
             }
             b"timeout" if wish.timeout_ms.is_none() => {
-                let timeout = u64::try_from(parse_integer(rest.next()?)?).ok()?;
-                wish.timeout_ms = Some(timeout).filter(|timeout| *timeout > 0);
-                wish.timeout_ms?;
+                let timeout = parse_integer(rest.next()?)?;
+                wish.timeout_ms = Some(u64::try_from(timeout).unwrap_or(0));
             }
             b"force" if !wish.force => wish.force = true,
             b"abort" if words.len() == 1 => wish.abort = true,

@@ -62,7 +62,7 @@ impl Server {
         let scope = match args.get(1).map(|word| word.to_ascii_lowercase()).as_deref() {
             None | Some(b"all") => PauseScope::All,
             Some(b"write") => PauseScope::Writes,
-            Some(_) => return Reply::Error("ERR syntax error".into()),
+            Some(_) => return Reply::Error("ERR CLIENT PAUSE mode must be WRITE or ALL".into()),
         };
         let milliseconds = args.first().and_then(|text| parse_integer(text));
         let Some(milliseconds) = milliseconds.and_then(|number| u64::try_from(number).ok()) else {

@@ -36,7 +36,7 @@ impl Server {
         };
         if !self.is_primary() && self.rules.era.has_replication_ids() {
             return Some(Reply::Error(
-                "ERR WAIT cannot be used with replica instances.".into(),
+                "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.".into(),
             ));
         }
         let Ok(timeout_ms) = u64::try_from(timeout_ms) else {

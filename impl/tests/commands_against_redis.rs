@@ -274,3 +274,58 @@ fn commands_are_described_as_in_redis_7_0() {
         assert_eq!(ask(&mut world, line), theirs, "{line}");
     }
 }
+
+#[test]
+fn what_operators_are_told_is_what_redis_7_0_tells() {
+    if !redis_is_there() {
+        return;
+    }
+    if version() != (7, 0) {
+        return eprintln!("skipped: other versions word some answers otherwise");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut redis = Redis::start(folder.path());
+    let mut world = World::new();
+    let node = world.node(Era::Psync2V7, &[]);
+    let lines = [
+        "CLIENT GETNAME",
+        "CLIENT SETNAME \u{e9}",
+        "CLIENT KILL 127.0.0.1:1",
+        "CLIENT KILL TYPE replica",
+        "CLIENT KILL TYPE bogus",
+        "CLIENT PAUSE x",
+        "CLIENT PAUSE 10 SOME",
+        "CLIENT UNPAUSE",
+        "CONFIG GET repl-backlog-ttl",
+        "CONFIG SET nosuch 1",
+        "CONFIG SET databases 3",
+        "CONFIG SET repl-timeout 9 nosuch 1",
+        "CONFIG REWRITE",
+        "FAILOVER",
+        "FAILOVER ABORT",
+        "FAILOVER FORCE",
+        "FAILOVER TIMEOUT 0",
+        "FAILOVER TO 127.0.0.1",
+        "FAILOVER TO 127.0.0.1 1",
+        "REPLICAOF 127.0.0.1 x",
+        "REPLICAOF NO ONE",
+        "ROLE",
+        "WAIT 0 10",
+        "WAIT 0 -1",
+        "AUTH secret",
+        "SELECT 16",
+        "NOSUCH a",
+    ];
+    let mut told = |line: &str| {
+        let ours = read_answer(&mut world.command(node, line).as_bytes());
+        let theirs = redis.call(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(ours, theirs, "ours left, redis-server right: {line}");
+    };
+    for line in lines {
+        told(line);
+    }
+    told("REPLICAOF 127.0.0.1 1");
+    for line in ["WAIT 0 10", "FAILOVER", "SET x 1", "REPLICAOF 127.0.0.1 1"] {
+        told(line);
+    }
+}

@@ -1,5 +1,5 @@
 //! Who is let in and how much may be asked for: every command before the password, and each limit on what is sent, at the
-//! limit and one beyond it.
+//! limit and one beyond it. The function that names all limits is as long as their list.
 
 // A test file uses only a part of the simulation.
 #[allow(dead_code)]

@@ -122,7 +122,10 @@ fn impossible_failovers_are_refused_with_the_reason() {
             "FAILOVER target HOST and PORT is not a replica.",
         ),
         ("FAILOVER TO 127.0.0.1 x", "syntax error"),
-        ("FAILOVER TIMEOUT 0", "syntax error"),
+        (
+            "FAILOVER TIMEOUT 0",
+            "FAILOVER timeout must be greater than 0",
+        ),
         (
             "FAILOVER FORCE TIMEOUT 10",
             "FAILOVER with force option requires both a timeout and target HOST and IP.",
