@@ -11,6 +11,7 @@
 //! [`HEAD_BYTES`] bytes, too few to reach into the slack.
 use std::collections::BTreeMap;
 
+use psync_model::offset::ReplOffset;
 use psync_model::token::{COMMAND_UNITS, Data, WriteNumber};
 use psync_model::world::{Id, Label, Offset, World};
 
@@ -49,17 +50,32 @@ pub struct KeyValue {
 impl KeyValue {
     /// The `count`-th write of a case.
     pub fn numbered(count: usize) -> Self {
-        let key = format!("write-{count:04}");
+        Self::of_width(format!("write-{count:04}"), COMMAND_BYTES)
+    }
+
+    /// The same as two commands that together are as long: of a transaction that changes one thing only, a server from
+    /// 7.0 on says neither MULTI nor EXEC (`PROTOCOL §2.5`).
+    pub fn of_transaction(count: usize) -> [Self; 2] {
+        ["a", "b"].map(|half| Self::of_width(format!("write-{count:04}-{half}"), COMMAND_BYTES / 2))
+    }
+
+    /// Writes this key by a command of so many bytes.
+    fn of_width(key: String, bytes: usize) -> Self {
         let empty = encode(&["SET", &key, ""]).len();
         // The length of the value is itself written in decimal: four more digits than for an empty one.
-        let value_bytes = COMMAND_BYTES - empty - 4;
+        let value_bytes = bytes - empty - 4;
         let value = key.bytes().chain(*b" ").cycle().take(value_bytes).collect();
         Self { key, value }
     }
 
+    /// The words of the command.
+    pub fn words(&self) -> [&[u8]; 3] {
+        [b"SET", self.key.as_bytes(), &self.value]
+    }
+
     /// The command on the wire.
     pub fn command(&self) -> Vec<u8> {
-        encode(&[b"SET", self.key.as_bytes(), &self.value])
+        encode(&self.words())
     }
 }
 
@@ -68,7 +84,8 @@ impl KeyValue {
 pub struct Binding {
     ids: BTreeMap<u8, String>,
     bytes: BTreeMap<(u8, i16), i64>,
-    writes: BTreeMap<WriteNumber, KeyValue>,
+    widths: BTreeMap<(u8, i16), i64>,
+    writes: BTreeMap<WriteNumber, Vec<KeyValue>>,
 }
 
 impl Binding {
@@ -106,46 +123,76 @@ impl Binding {
         self.byte(label.id, label.offset)
     }
 
-    /// Whether a byte offset stands for `offset` of a history; binds it at first sight, at command boundaries.
+    /// Whether a byte offset is where a label of a world lies; binds it at first sight, at command boundaries.
     #[must_use]
-    pub fn bind_byte(&mut self, id: Id, offset: Offset, byte: i64) -> bool {
-        match self.bytes.get(&(id.0, offset.0)) {
-            Some(bound) => *bound == byte,
-            None => {
-                self.fits(id, offset, byte) && self.bytes.insert((id.0, offset.0), byte).is_none()
-            }
+    pub fn bind_byte(&mut self, world: &World, label: Label, byte: i64) -> bool {
+        let place = (label.id.0, label.offset.0);
+        match self.bytes.get(&place) {
+            Some(_) => self.is_at(label, byte),
+            None => self.fits(world, label, byte) && self.bytes.insert(place, byte).is_none(),
         }
     }
 
     /// Whether a new boundary lies no nearer to its neighbours than the commands between them are long.
-    fn fits(&self, id: Id, offset: Offset, byte: i64) -> bool {
-        let least = |units: i64| units / COMMAND_UNITS * COMMAND_BYTES as i64;
+    fn fits(&self, world: &World, Label { id, offset }: Label, byte: i64) -> bool {
         let before = self
             .bytes
             .range((id.0, i16::MIN)..(id.0, offset.0))
             .next_back();
         let after = self.bytes.range((id.0, offset.0)..=(id.0, i16::MAX)).next();
         let far = |(&(_, other), &bound): (&(u8, i16), &i64)| {
-            (byte - bound).abs() >= least(i64::from((offset.0 - other).abs()))
+            (byte - bound).abs() >= least_bytes(world, id, [offset, ReplOffset(other)])
         };
         before.is_none_or(far) && after.is_none_or(far)
     }
 
-    /// Notes which key stands for a write.
-    pub fn bind_write(&mut self, write: WriteNumber, pair: KeyValue) {
-        self.writes.insert(write, pair);
+    /// The byte that a label of a world may lie at, in words.
+    pub fn allowed_byte(&self, world: &World, label: Label) -> String {
+        if let Some(byte) = self.label_byte(label) {
+            return format!("{:?}", Some(byte));
+        }
+        let before = self
+            .bytes
+            .range((label.id.0, i16::MIN)..(label.id.0, label.offset.0))
+            .next_back();
+        before.map_or("any".to_owned(), |(&(_, other), &bound)| {
+            let ends = [label.offset, ReplOffset(other)];
+            format!("at least {}", bound + least_bytes(world, label.id, ends))
+        })
     }
 
-    /// The key and value that stand for a write.
-    pub fn write(&self, write: WriteNumber) -> Option<&KeyValue> {
-        self.writes.get(&write)
+    /// Whether a byte offset is where a label lies: at its boundary, or behind what widens it.
+    pub fn is_at(&self, label: Label, byte: i64) -> bool {
+        let bound = self.label_byte(label);
+        bound.is_some_and(|bound| byte == bound || byte == bound + self.width(label))
+    }
+
+    /// How wide a boundary is: what stands between two commands, moves the offset and changes nothing.
+    pub fn width(&self, label: Label) -> i64 {
+        let place = (label.id.0, label.offset.0);
+        self.widths.get(&place).copied().unwrap_or_default()
+    }
+
+    /// Behind a boundary come so many bytes that move the offset and change nothing.
+    pub fn widen(&mut self, label: Label, bytes: i64) {
+        self.widths.insert((label.id.0, label.offset.0), bytes);
+    }
+
+    /// Notes which keys stand for a write.
+    pub fn bind_write(&mut self, write: WriteNumber, pairs: Vec<KeyValue>) {
+        self.writes.insert(write, pairs);
+    }
+
+    /// The keys and values that stand for a write; none if it was never bound.
+    pub fn write(&self, write: WriteNumber) -> &[KeyValue] {
+        self.writes.get(&write).map_or(&[], Vec::as_slice)
     }
 
     /// The data set that stands for `data`, the base key included.
     pub fn data_set(&self, data: Data) -> DataSet {
         let mut set = DataSet::new();
         set.insert(0, BASE_KEY, BASE_VALUE);
-        for pair in data.writes().filter_map(|write| self.writes.get(&write)) {
+        for pair in data.writes().flat_map(|write| self.write(write)) {
             set.insert(0, pair.key.as_bytes(), pair.value.clone());
         }
         set
@@ -157,26 +204,51 @@ impl Binding {
         let ids = world.ids_in_use();
         self.ids.retain(|id, _| ids >> id & 1 == 1);
         self.bytes.retain(|(id, _), _| ids >> id & 1 == 1);
+        self.widths.retain(|(id, _), _| ids >> id & 1 == 1);
         let writes = world.writes_in_use();
         self.writes.retain(|write, _| writes.contains(*write));
     }
 }
 
+/// How many bytes the commands between two offsets of a history take at least: brackets and PINGs next to none. What is
+/// no longer known of it counts as whole commands.
+fn least_bytes(world: &World, id: Id, ends: [Offset; 2]) -> i64 {
+    let (from, to) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+    let known = world
+        .history(id)
+        .map_or(to, |history| history.base.clamp(from, to));
+    let retired = known.since(from) / COMMAND_UNITS;
+    let light = world.history(id).map_or(0, |history| {
+        let tokens = history.up_to(to).tokens_after(known);
+        tokens.iter().filter(|token| !token.weighs()).count() as i64
+    });
+    let commands = retired + to.since(known) / COMMAND_UNITS - light;
+    commands.max(0) * COMMAND_BYTES as i64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use psync_model::offset::ReplOffset;
 
     #[test]
     fn every_data_command_is_exactly_as_long_as_a_command() {
         for count in [1, 10, 9_999] {
             assert_eq!(KeyValue::numbered(count).command().len(), COMMAND_BYTES);
+            let halves = KeyValue::of_transaction(count).map(|pair| pair.command().len());
+            assert_eq!(halves.iter().sum::<usize>(), COMMAND_BYTES);
+        }
+    }
+
+    fn at(id: u8, offset: i16) -> Label {
+        Label {
+            id: Id(id),
+            offset: ReplOffset(offset),
         }
     }
 
     #[test]
     fn what_is_bound_stays_bound() {
-        let mut binding = Binding::default();
+        let (world, mut binding) = (World::pair(), Binding::default());
         assert!(binding.bind_name(Id(1), "ABC"));
         assert!(binding.bind_name(Id(1), "abc"));
         assert!(!binding.bind_name(Id(1), "def"));
@@ -184,16 +256,16 @@ mod tests {
             !binding.bind_name(Id(2), "abc"),
             "two histories never share a name"
         );
-        assert!(binding.bind_byte(Id(1), ReplOffset(0), 100));
-        assert!(!binding.bind_byte(Id(1), ReplOffset(0), 101));
+        assert!(binding.bind_byte(&world, at(1, 0), 100));
+        assert!(!binding.bind_byte(&world, at(1, 0), 101));
     }
 
     #[test]
     fn boundaries_lie_a_command_apart_and_heads_just_behind_them() {
-        let mut binding = Binding::default();
-        assert!(binding.bind_byte(Id(1), ReplOffset(0), 100));
-        assert!(!binding.bind_byte(Id(1), ReplOffset(2), 101));
-        assert!(binding.bind_byte(Id(1), ReplOffset(2), 100 + 23 + COMMAND_BYTES as i64));
+        let (world, mut binding) = (World::pair(), Binding::default());
+        assert!(binding.bind_byte(&world, at(1, 0), 100));
+        assert!(!binding.bind_byte(&world, at(1, 2), 101));
+        assert!(binding.bind_byte(&world, at(1, 2), 100 + 23 + COMMAND_BYTES as i64));
         assert_eq!(binding.byte(Id(1), ReplOffset(1)), Some(100 + HEAD_BYTES));
         assert_eq!(binding.byte(Id(2), ReplOffset(1)), None);
     }

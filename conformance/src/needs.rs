@@ -26,6 +26,7 @@ pub fn needed(case: &Case, usual: Framing) -> Vec<ControlName> {
         match case.header.casting {
             Casting::Primary => needed.extend(of_primary(case, &setting, usual)),
             Casting::Replica => needed.extend(of_replica(case)),
+            Casting::Whole => needed.extend(of_all(case)),
         }
     }
     needed.sort_unstable();
@@ -44,6 +45,28 @@ fn of_replica(case: &Case) -> Vec<ControlName> {
             Step::ResizeBacklog {
                 node: NodeId::Replica,
             } => needed.push(ControlName::BacklogSize),
+            _ => {}
+        }
+    }
+    needed
+}
+
+/// Where nodes change roles and wait for each other, nothing is left to chance: a subject offers all of it or is skipped.
+fn of_all(case: &Case) -> Vec<ControlName> {
+    let mut needed = vec![
+        ControlName::BacklogSize,
+        ControlName::DisklessSync,
+        ControlName::DisklessDelay,
+        ControlName::KeySaveDelay,
+    ];
+    for step in &case.steps {
+        match step {
+            Step::RestartPrimary { .. }
+            | Step::RestartReplica { .. }
+            | Step::RestartAsPrimary { .. }
+            | Step::RestartAsReplica { .. } => needed.push(ControlName::Restart),
+            Step::ExpireBacklog { .. } => needed.push(ControlName::BacklogTtl),
+            Step::Save { .. } => needed.push(ControlName::Save),
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
-//! Plays one case on one subject, and then lets the world calm down.
+//! Plays one case, and then lets the world calm down.
 //!
-//! After the last step of the plan the harness goes on by the shortest way to a world in which the replica has
+//! After the last step of the plan the harness goes on by the shortest way to a world in which every replica has
 //! everything and says so. A subject that has lost its way is found out there, whatever the plan looked at.
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -9,17 +9,19 @@ use std::time::Instant;
 use anyhow::anyhow;
 use psync_model::case::Case;
 use psync_model::casting::Casting;
-use psync_model::property::has_converged;
+use psync_model::property::{has_caught_up, has_converged};
 use psync_model::rules::Setting;
+use psync_model::scope::Scope;
 use psync_model::step::Step;
-use psync_model::world::{Framing, Topology, World};
+use psync_model::world::{Framing, NodeId, World};
 
 use crate::needs;
 use crate::profile::Profile;
 use crate::proxy::Proxy;
+use crate::stage::as_network::AsNetwork;
 use crate::stage::as_primary::AsPrimary;
 use crate::stage::as_replica::AsReplica;
-use crate::stage::{REPLICA, Stage, Trouble};
+use crate::stage::{PRIMARY, REPLICA, Stage, Trouble};
 use crate::transcript::{CaseClock, Transcript};
 use crate::verdict::{Check, Mismatch, Outcome, Verdict};
 
@@ -30,6 +32,7 @@ const MAX_CALM_STEPS: usize = 24;
 enum Side {
     Replica(Box<AsReplica>),
     Primary(Box<AsPrimary>),
+    Network(Box<AsNetwork>),
 }
 
 impl Side {
@@ -37,14 +40,19 @@ impl Side {
         let clock = CaseClock::start();
         match case.header.casting {
             Casting::Primary => {
-                let stage = Stage::open(case, profile, None, clock)?;
+                let stage = Stage::open(case, profile, &[(PRIMARY, None)], clock)?;
                 Ok(Self::Replica(Box::new(AsReplica::new(stage)?)))
             }
             Casting::Replica => {
                 let limit = profile.waits.reply_ms.duration();
                 let played = AsPrimary::listen(limit, Transcript::new("played primary", clock))?;
-                let stage = Stage::open(case, profile, Some(played.addr()), clock)?;
+                let places = [(REPLICA, Some(played.addr()))];
+                let stage = Stage::open(case, profile, &places, clock)?;
                 Ok(Self::Primary(Box::new(AsPrimary::new(stage, played))))
+            }
+            Casting::Whole => {
+                let side = AsNetwork::open(case, profile, clock)?;
+                Ok(Self::Network(Box::new(side)))
             }
         }
     }
@@ -53,6 +61,7 @@ impl Side {
         match self {
             Self::Replica(side) => side.stage(),
             Self::Primary(side) => side.stage(),
+            Self::Network(side) => side.stage(),
         }
     }
 
@@ -60,6 +69,16 @@ impl Side {
         match self {
             Self::Replica(side) => side.perform(step),
             Self::Primary(side) => side.perform(step),
+            Self::Network(side) => side.perform(step),
+        }
+    }
+
+    /// Hands the transcripts of the subjects' own connections over, for a report.
+    fn remember_transcripts(&mut self) {
+        match self {
+            Self::Replica(_) => {}
+            Self::Primary(side) => side.remember_transcripts(),
+            Self::Network(side) => side.remember_transcripts(),
         }
     }
 }
@@ -93,7 +112,7 @@ pub fn play_with(
     let mut side = Side::open(case, profile).map_err(harness_error)?;
     if let Some(make) = proxy {
         let stage = side.stage();
-        stage.proxy = Some(make(stage.subject.addr())?);
+        stage.proxy = Some(make(stage.server(PRIMARY).subject.addr())?);
     }
     let ended = follow(case, &mut side, &mut watch).and_then(|()| calm_down(&mut side, &mut watch));
     let ended = ended.map_err(|trouble| blame_the_dead(trouble, side.stage()));
@@ -105,9 +124,7 @@ pub fn play_with(
         },
         Err(Trouble::Harness(error)) => return Err(error),
         Err(Trouble::Wrong { mismatch, others }) => {
-            if let Side::Primary(side) = &mut side {
-                side.remember_transcripts();
-            }
+            side.remember_transcripts();
             let stage = side.stage();
             let step = stage.case.steps[stage.at.min(stage.case.steps.len() - 1)];
             Verdict::Fail(Box::new(stage.failure(step, mismatch, others)))
@@ -126,8 +143,13 @@ fn harness_error(trouble: Trouble) -> anyhow::Error {
 
 /// What looks like trouble of the harness is the subject's when the subject is no longer there.
 fn blame_the_dead(trouble: Trouble, stage: &mut Stage) -> Trouble {
-    match (trouble, stage.subject.ended()) {
-        (Trouble::Harness(error), Ok(Some(status))) => Trouble::wrong(Mismatch::new(
+    let ended = stage
+        .servers
+        .values_mut()
+        .map(|server| server.subject.ended());
+    let ended = ended.filter_map(Result::ok).flatten().next();
+    match (trouble, ended) {
+        (Trouble::Harness(error), Some(status)) => Trouble::wrong(Mismatch::new(
             Check::Progress,
             "a subject that runs until it is told to end",
             format!("it ended by itself with {status} ({error:#})"),
@@ -152,8 +174,8 @@ fn follow(
 /// Goes on to a world in which the replica has everything, by the shortest calm way.
 fn calm_down(side: &mut Side, watch: &mut impl FnMut(usize, Step)) -> Result<(), Trouble> {
     let stage = side.stage();
-    let (setting, casting) = (stage.setting, stage.case.header.casting);
-    let way = way_to_rest(stage.world(), &setting, casting);
+    let (setting, header) = (stage.setting, &stage.case.header);
+    let way = way_to_rest(stage.world(), &setting, &header.scope, header.casting);
     if way.is_none() && stage.case.header.as_shipped {
         // Some flaws leave the replica astray for good.
         return Ok(());
@@ -169,15 +191,28 @@ fn calm_down(side: &mut Side, watch: &mut impl FnMut(usize, Step)) -> Result<(),
     Ok(())
 }
 
-fn way_to_rest(from: &World, setting: &Setting, casting: Casting) -> Option<Vec<Step>> {
-    let steps: Vec<Step> = Step::among(Topology::Pair)
+fn way_to_rest(
+    from: &World,
+    setting: &Setting,
+    scope: &Scope,
+    casting: Casting,
+) -> Option<Vec<Step>> {
+    let is_known = casting != Casting::Whole || scope.acknowledgements;
+    let rests = |world: &World, node: NodeId| {
+        if is_known {
+            has_converged(world, setting, node)
+        } else {
+            has_caught_up(world, node)
+        }
+    };
+    let steps: Vec<Step> = Step::among(scope.topology)
         .into_iter()
-        .filter(|step| is_restful(*step))
+        .filter(|step| is_restful(*step) && (is_known || !is_acknowledgement(*step)))
         .collect();
     let mut came_from: HashMap<World, Option<(World, Step)>> = HashMap::from([(*from, None)]);
     let mut queue = VecDeque::from([(*from, 0)]);
     while let Some((world, depth)) = queue.pop_front() {
-        if has_converged(&world, setting, REPLICA) {
+        if world.node_ids().all(|node| rests(&world, node)) {
             return Some(path_back(&came_from, world));
         }
         if depth == MAX_CALM_STEPS {
@@ -207,6 +242,13 @@ fn is_restful(step: Step) -> bool {
             }
     );
     (step.is_calm() || matches!(step, Step::StrangerLeaves { .. })) && !detour
+}
+
+const fn is_acknowledgement(step: Step) -> bool {
+    matches!(
+        step,
+        Step::Acknowledge { .. } | Step::ReceiveAcknowledgement { .. }
+    )
 }
 
 fn path_back(came_from: &HashMap<World, Option<(World, Step)>>, mut world: World) -> Vec<Step> {

@@ -15,7 +15,7 @@ use psync_model::search::Search;
 use psync_model::situation::Target;
 use psync_model::step::Step;
 use psync_model::walk::End;
-use psync_model::world::{NodeId, World};
+use psync_model::world::World;
 
 use crate::flaws;
 use crate::play::play;
@@ -28,8 +28,14 @@ pub const SCOPE: &str = "replay";
 /// The scope in which requests are answered with errors, which a played primary can do to a replica.
 pub const ERRORS: &str = "errors";
 
+/// The scopes in which every node is a subject, and the stranger stays away.
+pub const WHOLE: [&str; 4] = ["handover", "failover", "chain", "restart"];
+
 /// The most worlds of a scope that plans are made from; `replay` has far fewer in every era.
 const MAX_WORLDS: usize = 2_000_000;
+
+/// How many worlds of a scope in which every node is a subject are looked at, the nearest first.
+const NEAREST_WORLDS: usize = 20_000;
 
 /// Everything to be played on a subject in one era and one casting.
 #[derive(Debug)]
@@ -47,6 +53,17 @@ pub struct Suite {
 }
 
 impl Suite {
+    /// Nothing to be played yet.
+    fn empty(era: Era, casting: Casting) -> Self {
+        Self {
+            era,
+            casting,
+            cases: Vec::new(),
+            targets: BTreeSet::new(),
+            explored: (0, 0),
+        }
+    }
+
     /// The case of this name.
     pub fn case(&self, id: &str) -> Option<&Case> {
         self.cases.iter().find(|case| case.header.id == id)
@@ -101,21 +118,41 @@ impl Suite {
 /// Derives the suites of an era from the specification: the clean one, or, `as_shipped`, the one with the flaws that
 /// servers of the era still have.
 pub fn suites(era: Era, castings: &[Casting], as_shipped: bool) -> anyhow::Result<Vec<Suite>> {
-    let replay = Explored::of(era, SCOPE, as_shipped)?;
-    let errors = if castings.contains(&Casting::Replica) {
-        Some(Explored::of(era, ERRORS, as_shipped)?)
-    } else {
-        None
-    };
-    let suite = |&casting: &Casting| {
-        let mut suite = replay.suite(casting);
-        if let Some(errors) = errors.as_ref().filter(|_| casting == Casting::Replica) {
-            suite.add(errors.suite(casting), &replay.scope);
-            suite.cases.extend(errors.telling_case(casting));
+    let mut suites = Vec::new();
+    let has = |casting| castings.contains(&casting);
+    if has(Casting::Primary) || has(Casting::Replica) {
+        let replay = Explored::of(era, SCOPE, as_shipped)?;
+        let of_pair = Casting::OF_PAIR.into_iter().filter(|casting| has(*casting));
+        suites.extend(of_pair.map(|casting| replay.suite(casting)));
+        if let Some(replica) = suites.last_mut().filter(|_| has(Casting::Replica)) {
+            let errors = Explored::of(era, ERRORS, as_shipped)?;
+            replica.add(errors.suite(Casting::Replica), &replay.scope);
+            replica.cases.extend(errors.telling_case(Casting::Replica));
         }
-        suite
-    };
-    Ok(castings.iter().map(suite).collect())
+    }
+    if has(Casting::Whole) {
+        suites.push(whole_suite(era, as_shipped)?);
+    }
+    Ok(suites)
+}
+
+/// The suite in which every node is a subject. The scopes overlap: each adds the cases that meet what those of the scopes
+/// before do not.
+fn whole_suite(era: Era, as_shipped: bool) -> anyhow::Result<Suite> {
+    let mut whole = Suite::empty(era, Casting::Whole);
+    for scope in WHOLE {
+        let other = Explored::nearest(era, scope, as_shipped)?.suite(Casting::Whole);
+        whole.explored.0 += other.explored.0;
+        whole.explored.1 += other.explored.1;
+        for case in other.cases {
+            let targets = targets_of(Casting::Whole, &case);
+            if !targets.is_subset(&whole.targets) {
+                whole.targets.extend(targets);
+                whole.cases.push(case);
+            }
+        }
+    }
+    Ok(whole)
 }
 
 /// The graph of a scope.
@@ -128,21 +165,34 @@ struct Explored {
 }
 
 impl Explored {
+    /// All of a scope.
     fn of(era: Era, scope: &str, as_shipped: bool) -> anyhow::Result<Self> {
-        let named = scope::named(scope)
-            .ok_or_else(|| anyhow::anyhow!("the model has no scope called {scope}"))?;
+        let explored = Self::up_to(era, scope_named(scope)?, as_shipped, MAX_WORLDS)?;
+        anyhow::ensure!(
+            explored.graph.end == End::Complete,
+            "the scope {scope} has more than {MAX_WORLDS} worlds in era {era}"
+        );
+        Ok(explored)
+    }
+
+    /// The nearest worlds of a scope, without the stranger.
+    fn nearest(era: Era, scope: &str, as_shipped: bool) -> anyhow::Result<Self> {
+        let scope = Scope {
+            stranger: false,
+            ..scope_named(scope)?
+        };
+        Self::up_to(era, scope, as_shipped, NEAREST_WORLDS)
+    }
+
+    fn up_to(era: Era, scope: Scope, as_shipped: bool, most: usize) -> anyhow::Result<Self> {
         let clean = era.rulebook();
         let book = if as_shipped {
             clean.as_shipped()
         } else {
             clean
         };
-        let search = Search::new(book, named.scope);
-        let graph = Graph::explore(&search, MAX_WORLDS);
-        anyhow::ensure!(
-            graph.end == End::Complete,
-            "the scope {scope} has more than {MAX_WORLDS} worlds in era {era}"
-        );
+        let search = Search::new(book, scope);
+        let graph = Graph::explore(&search, most);
         let broken = graph.worlds.iter().filter(|world| world.broken != 0);
         let broken = broken.count();
         anyhow::ensure!(
@@ -152,7 +202,7 @@ impl Explored {
         Ok(Self {
             era,
             as_shipped,
-            scope: named.scope,
+            scope,
             search,
             graph,
         })
@@ -184,6 +234,12 @@ impl Explored {
     }
 }
 
+fn scope_named(name: &str) -> anyhow::Result<Scope> {
+    let named = scope::named(name);
+    let named = named.ok_or_else(|| anyhow::anyhow!("the model has no scope called {name}"))?;
+    Ok(named.scope)
+}
+
 /// Whether every label of the plan can be told in bytes. A copy by SYNC, as shipped, is numbered from -1, and from its
 /// first command on no unit of that numbering is a command boundary of the history whose name it has.
 fn has_bytes(case: &Case) -> bool {
@@ -192,9 +248,10 @@ fn has_bytes(case: &Case) -> bool {
     };
     let worlds = psync_model::cover::run(&setting, case.header.scope.topology, &case.steps);
     let reads = |step: &Step| matches!(step, Step::Apply { .. } | Step::ReadHead { .. });
-    let by_sync = |world: &World| world.link(NodeId::Replica).with_sync && setting.book.has_psync();
+    let by_sync =
+        |world: &World, step: &Step| world.link(step.node()).with_sync && setting.book.has_psync();
     let mut steps = worlds.iter().zip(&case.steps);
-    !steps.any(|(world, step)| by_sync(world) && reads(step))
+    !steps.any(|(world, step)| reads(step) && by_sync(world, step))
 }
 
 /// The targets that a plan meets if it is carried out as it stands.

@@ -183,6 +183,9 @@ impl Check {
     /// Whether cases of an era look at it with the subject in this place: what is not looked at has not passed.
     pub const fn is_looked_at(self, era: Era, casting: Casting) -> bool {
         let in_place = match self {
+            // Nothing is sent directly where every node is a subject.
+            Self::StreamGate => matches!(casting, Casting::Primary),
+            _ if matches!(casting, Casting::Whole) => true,
             Self::Request | Self::LinkState | Self::Data => matches!(casting, Casting::Replica),
             Self::Offset
             | Self::ReplicationId

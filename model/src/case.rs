@@ -20,7 +20,7 @@ use std::io::{BufRead, Write};
 pub const FORMAT: &str = "psync-case";
 
 /// The version this program writes: `major.minor`.
-pub const VERSION: &str = "1.2";
+pub const VERSION: &str = "1.3";
 
 /// The longest line a reader accepts, in bytes: a header with room to spare.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -47,7 +47,7 @@ pub struct Header {
     pub as_shipped: bool,
     /// The scope the plan was made in.
     pub scope: Scope,
-    /// The node under test.
+    /// The node under test, or every node.
     pub casting: Casting,
 }
 
@@ -388,9 +388,9 @@ mod tests {
         let text = written(&sample());
         let extended = text.replace("\"rule\":\"ask\"", "\"rule\":\"ask\",\"remark\":\"later\"");
         assert_eq!(Case::read(extended.as_bytes()).unwrap(), sample());
-        let newer = text.replace("\"version\":\"1.2\"", "\"version\":\"1.7\"");
+        let newer = text.replace("\"version\":\"1.3\"", "\"version\":\"1.7\"");
         assert_eq!(Case::read(newer.as_bytes()).unwrap().steps, sample().steps);
-        let alien = text.replace("\"version\":\"1.2\"", "\"version\":\"2.0\"");
+        let alien = text.replace("\"version\":\"1.3\"", "\"version\":\"2.0\"");
         assert!(matches!(
             Case::read(alien.as_bytes()),
             Err(CaseError::OtherVersion { .. })

@@ -2,16 +2,16 @@
 //!
 //! The same plan is played with different nodes under test. What the subject does by itself is *hidden*: the
 //! harness sees it only by its consequences. Everything else is *driven* by the harness, which plays the other
-//! node, the clients and the network. Some of the subject's steps follow at once on what has reached it; a
+//! node, the clients and the network; where every node is a subject, it is left with the clients and the network. Some of the subject's steps follow at once on what has reached it; a
 //! plan in which something else comes first could not be carried out on a real server.
 
 use crate::rules::Setting;
 use crate::step::{Part, Step};
-use crate::world::{NodeId, World};
+use crate::world::World;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// Which node is the server under test.
+/// Which nodes are servers under test.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum,
 )]
@@ -21,37 +21,37 @@ pub enum Casting {
     Primary,
     /// The subject is the replica; the harness plays its primary.
     Replica,
+    /// Every node is a subject; the harness is the client of all, and the network between them.
+    Whole,
 }
 
 impl Casting {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Primary, Self::Replica];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Primary, Self::Replica, Self::Whole];
+
+    /// Those of a pair whose roles do not change.
+    pub const OF_PAIR: [Self; 2] = [Self::Primary, Self::Replica];
 
     /// The name used in check addresses.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Primary => "primary",
             Self::Replica => "replica",
+            Self::Whole => "whole",
         }
     }
 
-    /// The node under test.
-    pub const fn subject(self) -> NodeId {
-        match self {
-            Self::Primary => NodeId::Primary,
-            Self::Replica => NodeId::Replica,
-        }
-    }
-
-    /// Whether the subject takes this step by itself.
+    /// Whether a subject takes this step by itself.
     pub fn is_hidden(self, step: Step) -> bool {
         match self {
             Self::Primary => step.part() == Part::Primary,
             Self::Replica => step.part() == Part::Replica,
+            Self::Whole => step.part() != Part::Environment,
         }
     }
 
-    /// Whether the step follows at once on what has reached the subject, before anything else can happen to it.
+    /// Whether the step follows at once on what has reached the subject, before anything else can happen to it. Where the
+    /// harness is the network, nothing reaches a subject before its time.
     pub fn is_prompt(self, step: Step) -> bool {
         self == Self::Primary
             && matches!(
@@ -70,6 +70,7 @@ impl Casting {
             (Self::Replica, Step::CutLink { .. } | Step::RestartReplica { .. }) => true,
             (Self::Primary, step) => self.is_hidden(step) || step.part() == Part::Environment,
             (Self::Replica, step) => self.is_hidden(step),
+            (Self::Whole, step) => !matches!(step, Step::StrangerLeaves { .. }),
         }
     }
 

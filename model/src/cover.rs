@@ -174,9 +174,10 @@ impl<'a> Reachable<'a> {
 
     /// What a replica has become shows only in what it asks and applies next, and a restart would wipe it out:
     /// a plan for a replica ends with the target it was made for, so that whoever carries it out can let the
-    /// world calm down and look. A primary shows what it has become at once.
+    /// world calm down and look. A primary shows what it has become at once, and whoever is all the network sees it in
+    /// whatever passes.
     fn may_go_on(&self) -> bool {
-        self.casting == Casting::Primary
+        self.casting != Casting::Replica
     }
 
     fn after(&self, world: WorldIndex, step: Step) -> Option<WorldIndex> {

@@ -46,27 +46,30 @@ pub enum OracleError {
 #[derive(Clone, Debug)]
 pub struct Oracle<B> {
     setting: Setting,
+    topology: Topology,
     casting: Casting,
     hidden: Vec<Step>,
     possible: Vec<Possible<B>>,
 }
 
 impl<B: Clone + PartialEq> Oracle<B> {
-    /// An oracle that begins with a fresh pair.
+    /// An oracle that begins with fresh nodes.
     pub fn new(
         setting: Setting,
+        topology: Topology,
         casting: Casting,
         allowed: impl Fn(Step) -> bool,
         binding: B,
     ) -> Self {
         let start = Possible {
-            world: World::pair(),
+            world: topology.beginning(),
             binding,
             met: BTreeSet::new(),
             path: Vec::new(),
         };
         let mut oracle = Self {
             setting,
+            topology,
             casting,
             hidden: Vec::new(),
             possible: vec![start],
@@ -78,7 +81,7 @@ impl<B: Clone + PartialEq> Oracle<B> {
     /// From now on the subject may take only those of its own steps that are allowed: what its configuration
     /// rules out it will not do.
     pub fn allow(&mut self, allowed: impl Fn(Step) -> bool) {
-        let own = Step::among(Topology::Pair)
+        let own = Step::among(self.topology)
             .into_iter()
             .filter(|step| self.casting.is_hidden(*step));
         self.hidden = own.filter(|step| allowed(*step)).collect();
@@ -217,6 +220,7 @@ mod tests {
             .scope;
         Oracle::new(
             scope.setting(Era::Psync2V7.rulebook()),
+            scope.topology,
             Casting::Primary,
             |step| scope.allows(step),
             (),

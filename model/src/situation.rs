@@ -5,10 +5,10 @@
 //! met of targets that the casting can reach.
 
 use crate::casting::Casting;
-use crate::step::Step;
+use crate::step::{Actor, Part, Step};
 use crate::token::Data;
 use crate::world::{
-    Backlog, Framing, Link, Node, PrimaryPhase, ReplicaPhase, Reply, Saved, Wire, World,
+    Backlog, Framing, Link, Node, NodeId, PrimaryPhase, ReplicaPhase, Reply, Saved, Wire, World,
 };
 use serde::{Deserialize, Serialize};
 
@@ -106,20 +106,44 @@ impl Target {
         let concerns = casting.concerns_subject(step);
         concerns.then(|| Self {
             step,
-            situation: Situation::of(casting, world),
+            situation: Situation::of(casting, world, step),
         })
     }
 }
 
 impl Situation {
-    /// The situation of the subject in a world.
-    pub fn of(casting: Casting, world: &World) -> Self {
-        let own = world.node(casting.subject());
-        let link = world.link(crate::world::NodeId::Replica);
+    /// The situation of the subject in a world; where every node is one, of the node that is to take the step.
+    pub fn of(casting: Casting, world: &World, step: Step) -> Self {
+        let link = world.link(NodeId::Replica);
         match casting {
-            Casting::Primary => Self::of_primary(own, link),
-            Casting::Replica => Self::of_replica(own, link),
+            Casting::Primary => Self::of_primary(world.node(NodeId::Primary), link),
+            Casting::Replica => Self::of_replica(world.node(NodeId::Replica), link),
+            Casting::Whole => Self::of_whoever_takes(world, step),
         }
+    }
+
+    /// The node that takes the step or, if the world does it to a node, that one: in the part in which it does.
+    fn of_whoever_takes(world: &World, step: Step) -> Self {
+        let named = step.node();
+        let feeds = match step.part() {
+            Part::Primary => true,
+            Part::Replica => false,
+            Part::Environment => world.is_primary(named),
+        };
+        if !feeds {
+            return Self::of_replica(world.node(named), world.link(named));
+        }
+        let own = match step.actor(world) {
+            Actor::Node(node) => node,
+            Actor::Environment => named,
+        };
+        // A step that names the node itself is about all of its replicas, of which the first stands for the others.
+        let replica = if own == named {
+            world.replicas_of(own).next()
+        } else {
+            Some(named)
+        };
+        Self::of_primary(world.node(own), world.link(replica.unwrap_or(own)))
     }
 
     fn of_primary(own: &Node, link: &Link) -> Self {

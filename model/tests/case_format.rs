@@ -8,19 +8,19 @@ use clap::ValueEnum;
 use expect_test::expect_file;
 use psync_model::case::{Case, FORMAT, VERSION};
 use psync_model::casting::Casting;
-use psync_model::catch::caught;
-use psync_model::fault;
+use psync_model::decision::Refusal;
 use psync_model::prose;
 use psync_model::rulebook::Era;
 use psync_model::scope::{self, Scope};
 use psync_model::step::{Actor, Step};
-use psync_model::world::{NodeId, Topology};
+use psync_model::world::{Framing, NodeId, Topology};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 const CASE_1_0: &str = include_str!("cases/1.0.jsonl");
 const CASE_1_1: &str = include_str!("cases/1.1.jsonl");
+const CASE_1_2: &str = include_str!("cases/1.2.jsonl");
 const SCHEMA: &str = include_str!("../schema/case-1.schema.json");
 
 /// The fields of a scope that version 1.0 had; the others have defaults.
@@ -83,7 +83,7 @@ fn header_schema() -> Value {
                 "description": "Since 1.1: whether the rulebook has the flaws that servers of the era still have.",
             },
             "scope": scope_schema(),
-            "casting": {"enum": values(Casting::ALL), "description": "The node under test."},
+            "casting": {"enum": values(Casting::ALL), "description": "The node under test, or every node."},
         },
         "required": ["format", "version", "id", "era", "scope", "casting"],
     })
@@ -143,20 +143,28 @@ fn schema() -> Value {
     })
 }
 
-/// The case that version 1.2 is remembered by: with a scope and a step that 1.1 did not have.
-fn case_of_1_2() -> Case {
-    let wrong = fault::named("transaction-counted-by-command").expect("the fault exists");
-    let scope = scope::named("transactions").expect("the scope exists");
-    let caught = caught(wrong, Era::Psync2V7, [scope], |_| ()).expect("it is caught");
-    let mut case = Case::named(
-        Era::Psync2V7,
-        scope.scope,
-        Casting::Replica,
-        "S9",
-        caught.found.steps,
-    );
-    case.header.fault = Some(wrong.name.to_owned());
-    case
+/// The case that version 1.3 is remembered by: with the casting that 1.2 did not have.
+fn case_of_1_3() -> Case {
+    let scope = scope::named("handover").expect("the scope exists").scope;
+    let (node, replica) = (NodeId::Primary, NodeId::Replica);
+    let steps = vec![
+        Step::Ask { replica },
+        Step::DeclinePartial {
+            replica,
+            refusal: Refusal::NoLabel,
+        },
+        Step::StartSnapshot {
+            node,
+            framing: Framing::Disk,
+        },
+        Step::FinishSnapshot { node },
+        Step::FollowInTransaction {
+            node,
+            parent: replica,
+        },
+    ];
+    let purpose = "follow-in-transaction";
+    Case::named(Era::Psync2V7, scope, Casting::Whole, purpose, steps)
 }
 
 fn written(case: &Case) -> String {
@@ -200,13 +208,22 @@ fn a_case_of_version_1_1_is_read_with_what_it_did_not_say_at_its_default() {
 }
 
 #[test]
+fn a_case_of_version_1_2_is_read_as_it_was_written() {
+    let case = Case::read(CASE_1_2.as_bytes()).unwrap();
+    let scope = scope::named("transactions").unwrap().scope;
+    assert_eq!(case.header.scope, scope);
+    let again = case.with_steps(case.steps.clone());
+    assert_eq!(again.header.id, case.header.id);
+}
+
+#[test]
 fn what_is_written_is_the_golden_file_of_its_version() {
     assert_eq!(
-        VERSION, "1.2",
+        VERSION, "1.3",
         "a new version gets a golden file of its own, and the old one stays"
     );
-    let case = case_of_1_2();
-    expect_file!["cases/1.2.jsonl"].assert_eq(&written(&case));
+    let case = case_of_1_3();
+    expect_file!["cases/1.3.jsonl"].assert_eq(&written(&case));
     assert_eq!(Case::read(written(&case).as_bytes()).unwrap(), case);
 }
 
@@ -214,7 +231,7 @@ fn what_is_written_is_the_golden_file_of_its_version() {
 fn every_line_that_is_written_obeys_the_schema_and_a_wrong_one_does_not() {
     let schema = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let text = CASE_1_0.to_owned() + CASE_1_1 + &written(&case_of_1_2());
+    let text = CASE_1_0.to_owned() + CASE_1_1 + CASE_1_2 + &written(&case_of_1_3());
     for line in text.lines() {
         let value: Value = serde_json::from_str(line).unwrap();
         if let Err(error) = validator.validate(&value) {

@@ -31,7 +31,8 @@ pub(crate) struct Choice {
     /// Judge by the flaws that servers of the era still have, not by what it should be
     #[arg(long)]
     pub(crate) as_shipped: bool,
-    /// Only with the subject in this place; may be repeated [default: both]
+    /// Only with the subject in this place, `whole` for several of it in all places; may be repeated
+    /// [default: primary and replica]
     #[arg(long)]
     pub(crate) casting: Vec<Casting>,
     /// Only cases whose name contains this, or is this with `*` for anything: `psync/primary/accept-partial/*`
@@ -90,10 +91,14 @@ impl FromStr for Shard {
 impl Choice {
     /// The castings meant, of those that a subject can be in.
     fn castings(&self, profile: &Profile) -> Vec<Casting> {
-        let meant = |casting: &Casting| self.casting.is_empty() || self.casting.contains(casting);
+        let meant = if self.casting.is_empty() {
+            Casting::OF_PAIR.to_vec()
+        } else {
+            self.casting.clone()
+        };
         let can = |casting: &Casting| *casting == Casting::Primary || profile.can_follow();
         let all = Casting::ALL.into_iter();
-        all.filter(|casting| meant(casting) && can(casting))
+        all.filter(|casting| meant.contains(casting) && can(casting))
             .collect()
     }
 

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Only this generation of the protocol, or `auto`; may be repeated [default: all that the subject claims]
     #[arg(long, value_name = "NAME|auto")]
     era: Vec<EraChoice>,
-    /// Only with the subject in this place; may be repeated [default: both]
+    /// Only with the subject in this place, `whole` for both at once; may be repeated [default: primary and replica]
     #[arg(long)]
     casting: Vec<Casting>,
     /// How snapshots are sent, where the primary can be told
@@ -115,15 +115,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     subject::sanity(&chosen.profile)?;
     let mut tally = Tally::default();
     for era in chosen.eras {
-        for casting in Casting::ALL {
-            if args.casting.is_empty() || args.casting.contains(&casting) {
-                sweep(
-                    args,
-                    &setup(args, &chosen.profile, era, casting)?,
-                    era,
-                    &mut tally,
-                )?;
-            }
+        let castings = if args.casting.is_empty() {
+            Casting::OF_PAIR.to_vec()
+        } else {
+            args.casting.clone()
+        };
+        for casting in castings {
+            sweep(
+                args,
+                &setup(args, &chosen.profile, era, casting)?,
+                era,
+                &mut tally,
+            )?;
         }
     }
     Ok(conclude(&chosen.profile.name, &tally))

@@ -6,17 +6,16 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use psync_model::offset::ReplOffset;
-use psync_model::oracle::Possible;
-use psync_model::rulebook::{Identity, SavedLabel};
+use psync_model::rulebook::SavedLabel;
 use psync_model::step::Step;
 use psync_model::token::{COMMAND_UNITS, Token};
-use psync_model::world::{Framing, Id, Node, NodeId, Offset, Reply, Wire, World};
+use psync_model::world::{Framing, Id, Label, Node, NodeId, Offset, Reply, Wire, World};
 
-use super::{PRIMARY, REPLICA, Stage, Trouble, required, without_base};
-use crate::binding::{BASE_KEY, BASE_VALUE, Binding, COMMAND_BYTES, HEAD_BYTES};
-use crate::data::DataSet;
+use super::seen_of_replica::{Shown, acknowledgement_agrees, agrees, glance, request_agrees};
+use super::{PRIMARY, REPLICA, Servers, Stage, Trouble, required, without_base};
+use crate::binding::{BASE_KEY, BASE_VALUE, Binding, COMMAND_BYTES, HEAD_BYTES, KeyValue};
 use crate::info::Replication;
-use crate::played::{Answer, LinkId, PlayedError, PlayedPrimary, Request};
+use crate::played::{Answer, LinkId, PlayedError, PlayedPrimary};
 use crate::rdb;
 use crate::transcript::Transcript;
 use crate::verdict::{Check, Mismatch};
@@ -41,12 +40,6 @@ pub struct AsPrimary {
     pub(super) link: Option<LinkId>,
     cut: Option<LinkId>,
     names: Names,
-}
-
-/// What a replica shows of itself.
-struct Shown {
-    replication: Replication,
-    data: DataSet,
 }
 
 /// A source of names for histories, different in every case and the same in every run of it.
@@ -126,7 +119,7 @@ impl AsPrimary {
             Step::Save {
                 node: NodeId::Replica,
             } => {
-                required(self.stage.control.expect_ok(&["SAVE"]), "save")?;
+                required(self.stage.control(REPLICA).expect_ok(&["SAVE"]), "save")?;
                 self.drive(step)
             }
             Step::Ask { .. } => self.request(),
@@ -181,10 +174,14 @@ impl AsPrimary {
             let nowhere = ReplOffset(-1);
             if absolute && own.offset != nowhere {
                 // Where a copy by SYNC is said to be.
-                let _ = binding.bind_byte(own.id, nowhere, -1);
+                let from_nowhere = Label {
+                    id: own.id,
+                    offset: nowhere,
+                };
+                let _ = binding.bind_byte(world, from_nowhere, -1);
             }
             assert!(
-                fresh && binding.bind_byte(own.id, own.offset, byte),
+                fresh && binding.bind_byte(world, own.label(), byte),
                 "the played primary numbers its own stream"
             );
         })
@@ -202,7 +199,7 @@ impl AsPrimary {
         self.cut = None;
         self.played.set_accepting(false);
         let addr: SocketAddr = self.played.addr();
-        self.stage.restart_subject(Some(addr))?;
+        self.stage.restart_subject(REPLICA, Some(addr))?;
         self.drive(step)
     }
 
@@ -213,10 +210,10 @@ impl AsPrimary {
         }
         let deadline = self.stage.deadline();
         let down = |shown: &Replication| shown.link.as_ref().is_some_and(|link| !link.up);
-        let seen = self
-            .stage
-            .control
-            .wait_replication("a link that is down", deadline, down);
+        let seen =
+            self.stage
+                .control(REPLICA)
+                .wait_replication("a link that is down", deadline, down);
         required(seen, "see the link go down")?;
         self.stage.permit(|permits| permits.loss = true);
         self.take_as_done(step)?;
@@ -242,7 +239,7 @@ impl AsPrimary {
         }
         self.stage.permit(|permits| permits.connection = true);
         self.stage.must_agree(|possible, binding| {
-            request_agrees(&request, identity, possible, binding)
+            request_agrees(&request, identity, false, REPLICA, possible, binding)
         })?;
         self.stage.permit(|permits| permits.connection = false);
         Ok(())
@@ -303,10 +300,8 @@ impl AsPrimary {
         let Some(Token::Write(write)) = stream.tokens.first() else {
             return Err(Trouble::Parted("there is no command to send".to_string()));
         };
-        let pair = self.stage.binding().write(write).cloned();
-        let command = pair
-            .map(|pair| pair.command())
-            .ok_or_else(|| anyhow::anyhow!("write {write} has no key"))?;
+        let pairs = self.stage.binding().write(write);
+        let command: Vec<u8> = pairs.iter().flat_map(KeyValue::command).collect();
         let (head, tail) = command.split_at(HEAD_BYTES as usize);
         let bytes = match (step, stream.starts_with_tail) {
             (Step::ReadHead { .. }, _) => head,
@@ -369,16 +364,16 @@ impl AsPrimary {
 
     pub(super) fn settle(&mut self) -> Result<(), Trouble> {
         let identity = self.stage.setting.book.identity;
-        self.stage.settle(glance, |shown, possible, binding| {
-            agrees(shown, possible, binding, identity)
+        self.stage.settle(look, |shown, possible, binding| {
+            agrees(shown, REPLICA, possible, binding, identity)
         })
     }
 
     fn take_as_done(&mut self, step: Step) -> Result<(), Trouble> {
         let identity = self.stage.setting.book.identity;
         self.stage
-            .take_as_done(step, glance, |shown, possible, binding| {
-                agrees(shown, possible, binding, identity)
+            .take_as_done(step, look, |shown, possible, binding| {
+                agrees(shown, REPLICA, possible, binding, identity)
             })
     }
 
@@ -422,106 +417,8 @@ pub(super) fn due(error: &PlayedError, what: &str) -> Trouble {
     Trouble::wrong(Mismatch::new(check, what, error.to_string()))
 }
 
-fn glance(control: &mut crate::control::Control) -> Result<Shown, Trouble> {
-    Ok(Shown {
-        replication: required(control.replication(), "read INFO replication")?,
-        data: without_base(required(control.data_set(), "read the data")?),
-    })
-}
-
-fn agrees(
-    shown: &Shown,
-    possible: &Possible<Binding>,
-    binding: &Binding,
-    identity: Identity,
-) -> Result<(), Mismatch> {
-    let (own, link) = (possible.world.node(REPLICA), possible.world.link(REPLICA));
-    let due = without_base(binding.data_set(own.data));
-    if due != shown.data {
-        return Err(Mismatch::new(
-            Check::Data,
-            format!("{due:?}"),
-            format!("{:?}", shown.data),
-        ));
-    }
-    let up = shown.replication.link.as_ref().is_some_and(|link| link.up);
-    Mismatch::unless_equal(Check::LinkState, &link.is_connected(), &up)?;
-    let Some(label) = own
-        .following
-        .filter(|_| identity != Identity::None && link.is_connected())
-    else {
-        return Ok(());
-    };
-    let came = shown.replication.link.as_ref().map(|link| link.offset);
-    Mismatch::unless_equal(Check::Offset, &binding.label_byte(label), &came)?;
-    if identity == Identity::ReplicationId {
-        let came = shown
-            .replication
-            .id
-            .as_ref()
-            .map(|id| id.to_ascii_lowercase());
-        Mismatch::unless_equal(
-            Check::ReplicationId,
-            &binding.name(label.id).map(str::to_string),
-            &came,
-        )?;
-    }
-    Ok(())
-}
-
-fn request_agrees(
-    request: &Request,
-    identity: Identity,
-    possible: &Possible<Binding>,
-    binding: &Binding,
-) -> Result<(), Mismatch> {
-    let Some(due) = possible.world.link(REPLICA).request else {
-        return Err(Mismatch::new(
-            Check::Request,
-            "no request",
-            request.to_string(),
-        ));
-    };
-    let due = match due.wanted {
-        None if identity == Identity::None => Request::Sync,
-        None => Request::from_nothing(),
-        Some((id, byte)) => Request::Psync {
-            id: binding.name(id).unwrap_or_default().to_string(),
-            next_byte: binding.byte(id, byte.offset_before()).unwrap_or_default() + 1,
-        },
-    };
-    let came = match request {
-        Request::Psync { id, next_byte } => Request::Psync {
-            id: id.to_ascii_lowercase(),
-            next_byte: *next_byte,
-        },
-        Request::Sync => Request::Sync,
-    };
-    if due == came {
-        return Ok(());
-    }
-    // A world in which there is a request says more than one in which there is none yet.
-    let wrong = Mismatch::new(Check::Request, due.to_string(), request.to_string());
-    Err(wrong.after(1))
-}
-
-fn acknowledgement_agrees(
-    came: i64,
-    step: Step,
-    possible: &Possible<Binding>,
-    binding: &Binding,
-) -> Result<(), Mismatch> {
-    let label = possible.world.node(REPLICA).following;
-    let due = possible.world.link(REPLICA).acknowledgement;
-    let due = due
-        .zip(label)
-        .and_then(|(offset, label)| binding.byte(label.id, offset));
-    if possible.path.last() != Some(&step) {
-        return Err(Mismatch::new(
-            Check::Acknowledgement,
-            "none",
-            came.to_string(),
-        ));
-    }
-    Mismatch::unless_equal(Check::Acknowledgement, &due, &Some(came))
+/// What the subject shows.
+fn look(servers: &mut Servers) -> Result<Shown, Trouble> {
+    let server = servers.get_mut(&REPLICA);
+    glance(&mut server.expect("the replica is the subject").control)
 }

@@ -5,10 +5,10 @@ use psync_model::world::{NodeId, PrimaryPhase};
 
 use super::holds::Obstacle;
 use super::seen_of_primary::{
-    Ports, agrees, answer_agrees, command_agrees, first_bytes, glance, snapshot_agrees,
+    Key, Ports, Shown, agrees, answer_agrees, command_agrees, first_bytes, glance, snapshot_agrees,
 };
-use super::{PRIMARY, REPLICA, Stage, Trouble, required};
-use crate::binding::{BASE_KEY, BASE_VALUE, HEAD_BYTES};
+use super::{PRIMARY, REPLICA, Servers, Stage, Trouble, required};
+use crate::binding::HEAD_BYTES;
 use crate::conn::{ConnError, Deadline};
 use crate::era::Era;
 use crate::played::{Abandoned, PlayedError, PlayedReplica, Request};
@@ -35,15 +35,8 @@ pub struct AsReplica {
 impl AsReplica {
     /// Gets ready to play.
     pub fn new(mut stage: Stage) -> Result<Self, Trouble> {
-        required(
-            stage.control.expect_ok(&["SET", BASE_KEY, BASE_VALUE]),
-            "write the first key",
-        )?;
-        let ports = Ports {
-            last: 0,
-            current: 0,
-            stale: 0,
-        };
+        stage.write_first_key(PRIMARY)?;
+        let ports = Ports::default();
         let stream = Reader::new(Phase::Stream);
         Ok(Self {
             stage,
@@ -85,7 +78,7 @@ impl AsReplica {
             Step::Save {
                 node: NodeId::Primary,
             } => {
-                required(self.stage.control.expect_ok(&["SAVE"]), "save")?;
+                required(self.stage.control(PRIMARY).expect_ok(&["SAVE"]), "save")?;
                 self.drive(step)
             }
             Step::RestartPrimary { .. } => self.restart_primary(step),
@@ -107,16 +100,17 @@ impl AsReplica {
                 Ok(())
             }
             Step::StartSnapshot { framing, .. } => {
-                self.stage.release_start(framing, &mut self.obstacle)?;
+                self.stage
+                    .release_start(PRIMARY, framing, &mut self.obstacle)?;
                 self.await_hidden(step)?;
-                self.stage.hold_start()
+                self.stage.hold_start(PRIMARY)
             }
             Step::FinishSnapshot { .. } => {
-                self.stage.release_end()?;
+                self.stage.release_end(PRIMARY)?;
                 self.await_hidden(step)
             }
             Step::FailSnapshot { .. } => {
-                self.stage.release_end()?;
+                self.stage.release_end(PRIMARY)?;
                 self.await_hidden(step)?;
                 self.stage.permit(|permits| permits.failure = false);
                 self.obstacle.remove()
@@ -135,7 +129,7 @@ impl AsReplica {
             Step::ReceiveAcknowledgement { .. } => self.take_as_done(step),
             Step::ResizeBacklog { node } => {
                 if node == PRIMARY {
-                    self.stage.resize_backlog()?;
+                    self.stage.resize_backlog(node)?;
                 }
                 self.drive(step)
             }
@@ -163,64 +157,69 @@ impl AsReplica {
     }
 
     pub(super) fn settle(&mut self) -> Result<(), Trouble> {
-        let ports = self.ports;
-        let identity = self.stage.setting.book.identity;
-        self.stage.settle(glance, |shown, possible, binding| {
-            agrees(shown, possible, binding, ports, identity)
+        let key = self.key();
+        self.stage.settle(look, |shown, possible, binding| {
+            agrees(shown, PRIMARY, possible, binding, key)
         })
     }
 
+    fn key(&self) -> Key {
+        Key {
+            ports: self.ports,
+            identity: self.stage.setting.book.identity,
+            roles_change: false,
+        }
+    }
+
     fn await_hidden(&mut self, step: Step) -> Result<(), Trouble> {
-        let ports = self.ports;
-        let identity = self.stage.setting.book.identity;
+        let key = self.key();
         self.stage
-            .await_hidden(step, glance, |shown, possible, binding| {
-                agrees(shown, possible, binding, ports, identity)
+            .await_hidden(step, look, |shown, possible, binding| {
+                agrees(shown, PRIMARY, possible, binding, key)
             })
     }
 
     fn take_as_done(&mut self, step: Step) -> Result<(), Trouble> {
-        let ports = self.ports;
-        let identity = self.stage.setting.book.identity;
+        let key = self.key();
         self.stage
-            .take_as_done(step, glance, |shown, possible, binding| {
-                agrees(shown, possible, binding, ports, identity)
+            .take_as_done(step, look, |shown, possible, binding| {
+                agrees(shown, PRIMARY, possible, binding, key)
             })
     }
 
     fn write(&mut self, step: Step) -> Result<(), Trouble> {
-        let pair = self.stage.drive_write(step)?;
-        let command: [&[u8]; 3] = [b"SET", pair.key.as_bytes(), &pair.value];
-        required(self.stage.control.expect_ok(&command), "write a key")?;
+        for pair in self.stage.drive_write(step)? {
+            let written = self.stage.control(PRIMARY).expect_ok(&pair.words());
+            required(written, "write a key")?;
+        }
         self.settle()
     }
 
     fn restart_primary(&mut self, step: Step) -> Result<(), Trouble> {
         self.obstacle.remove()?;
-        self.stage.restart_subject(None)?;
+        self.stage.restart_subject(PRIMARY, None)?;
         let lost = self.conn.take().map(PlayedReplica::abandon);
         self.cut = self.cut.take().or(lost);
         self.stale = None;
-        if required(self.stage.control.sizes(), "count the keys")?.is_empty() {
-            required(
-                self.stage.control.expect_ok(&["SET", BASE_KEY, BASE_VALUE]),
-                "write the first key",
-            )?;
+        if required(self.stage.control(PRIMARY).sizes(), "count the keys")?.is_empty() {
+            self.stage.write_first_key(PRIMARY)?;
         }
         self.drive(step)
     }
 
     fn expire_backlog(&mut self, step: Step) -> Result<(), Trouble> {
         let ttl = ControlName::BacklogTtl;
-        self.stage.configure(ttl, "repl-backlog-ttl", "1")?;
+        self.stage
+            .configure(PRIMARY, ttl, "repl-backlog-ttl", "1")?;
         let deadline = self.stage.deadline();
         let expired =
             self.stage
-                .control
+                .control(PRIMARY)
                 .wait_replication("an expired backlog", deadline, |shown| {
                     !shown.backlog.active
                 });
-        self.stage.configure(ttl, "repl-backlog-ttl", "0")?;
+        self.stage
+            .configure(PRIMARY, ttl, "repl-backlog-ttl", "0")?;
         match expired {
             Ok(_) => self.drive(step),
             Err(error) => Err(Trouble::wrong(Mismatch::new(
@@ -237,7 +236,7 @@ impl AsReplica {
     pub(super) fn await_trimming(&mut self) {
         let (own, deadline) = (*self.stage.world().node(PRIMARY), self.stage.deadline());
         if let Some(due) = first_bytes(&own, self.stage.binding()) {
-            let _ = self.stage.control.wait_replication(
+            let _ = self.stage.control(PRIMARY).wait_replication(
                 "a backlog without what nobody waits for",
                 deadline,
                 // A server that does not say where its backlog begins shows 0 here.
@@ -250,16 +249,12 @@ impl AsReplica {
         self.await_trimming();
         if self.cut.is_some() && self.stage.world().link(REPLICA).primary != PrimaryPhase::None {
             self.stale = self.cut.take();
-            self.ports.stale = self.ports.current;
+            self.ports.outdate(REPLICA);
         }
         self.cut = None;
-        self.ports.last += 1;
-        self.ports.current = self.ports.last;
+        let port = self.ports.announce(REPLICA);
         let request = self.request()?;
-        let mut conn = self.connect(
-            format!("replica {}", self.ports.current),
-            self.ports.current,
-        )?;
+        let mut conn = self.connect(format!("replica {port}"), port)?;
         conn.ask(&request)?;
         self.conn = Some(conn);
         self.drive(step)
@@ -290,7 +285,7 @@ impl AsReplica {
         let limit = self.stage.profile.waits.reply_ms.duration();
         let era = played_era(self.stage.case.header.era);
         Ok(PlayedReplica::handshake(
-            self.stage.replication_addr(),
+            self.stage.replication_addr(PRIMARY),
             era,
             port,
             limit,
@@ -305,7 +300,7 @@ impl AsReplica {
             .answer(deadline)
             .map_err(|error| unspoken(&error, "an answer to the request"))?;
         self.stage
-            .must_agree(|possible, binding| answer_agrees(&came, possible, binding))?;
+            .must_agree(|possible, binding| answer_agrees(&came, REPLICA, possible, binding))?;
         self.drive(step)
     }
 
@@ -324,7 +319,7 @@ impl AsReplica {
         })?;
         let labelled = self.stage.setting.book.identity == Identity::ReplicationId;
         self.stage.must_agree(|possible, binding| {
-            snapshot_agrees(&snapshot, labelled, possible, binding)
+            snapshot_agrees(&snapshot, labelled, REPLICA, possible, binding)
         })?;
         self.stream = Reader::new(Phase::Stream);
         self.drive(step)
@@ -375,8 +370,15 @@ impl AsReplica {
                 }
             }
         };
-        self.stage
-            .must_agree(|possible, binding| command_agrees(&command, bytes, possible, binding))?;
+        self.stage.must_agree(|possible, binding| {
+            command_agrees(
+                std::slice::from_ref(&command),
+                bytes,
+                REPLICA,
+                possible,
+                binding,
+            )
+        })?;
         self.drive(step)
     }
 
@@ -394,10 +396,7 @@ impl AsReplica {
     }
 
     fn nothing_came_early(&mut self) -> Result<(), Trouble> {
-        required(
-            self.stage.control.barrier(),
-            "make sure that the subject has done what was asked",
-        )?;
+        self.stage.barrier()?;
         let conn = self.conn()?.conn();
         if conn.reader().buffered().is_empty() {
             match conn.fill("nothing", Deadline::after_ms(PEEK_MS)) {
@@ -419,6 +418,12 @@ impl AsReplica {
             .as_mut()
             .ok_or_else(|| Trouble::Parted("the played replica has no connection".to_string()))
     }
+}
+
+/// What the subject shows.
+fn look(servers: &mut Servers) -> Result<Shown, Trouble> {
+    let server = servers.get_mut(&PRIMARY);
+    glance(&mut server.expect("the primary is the subject").control)
 }
 
 /// The eras as the played replica knows them.

@@ -60,7 +60,7 @@ impl AsPrimary {
         self.played
             .await_close(link, deadline)
             .map_err(|error| due(&error, "the end of the connection, to ask again later"))?;
-        let data = required(self.stage.control.data_set(), "read the data")?;
+        let data = required(self.stage.control(REPLICA).data_set(), "read the data")?;
         if data == without_base(data.clone()) {
             self.link = None;
             return self.drive(step);
@@ -72,19 +72,19 @@ impl AsPrimary {
     /// The size is changed and changed back, and what the backlog held is gone.
     pub(super) fn resize_backlog(&mut self, step: Step, node: NodeId) -> Result<(), Trouble> {
         if node == REPLICA {
-            self.stage.resize_backlog()?;
+            self.stage.resize_backlog(node)?;
         }
         self.drive(step)
     }
 }
 
 impl super::Stage {
-    /// Changes the size of the subject's backlog and changes it back.
-    pub(super) fn resize_backlog(&mut self) -> Result<(), Trouble> {
+    /// Changes the size of the backlog of the subject in the place of a node, and changes it back.
+    pub(super) fn resize_backlog(&mut self, node: NodeId) -> Result<(), Trouble> {
         let bytes = crate::binding::backlog_bytes(self.setting.backlog_commands);
         for bytes in [bytes * 2, bytes] {
             let value = bytes.to_string();
-            self.configure(ControlName::BacklogSize, "repl-backlog-size", &value)?;
+            self.configure(node, ControlName::BacklogSize, "repl-backlog-size", &value)?;
         }
         Ok(())
     }

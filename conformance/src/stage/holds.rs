@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use psync_model::step::Step;
-use psync_model::world::{Framing, World};
+use psync_model::world::{Framing, NodeId, World};
 
 use super::opening::HELD_DELAY_S;
 use super::{Stage, Trouble, required};
@@ -45,26 +45,28 @@ pub struct Obstacle {
 }
 
 impl Stage {
-    /// Lets the waiting snapshot start, sent in this way, and prepares its end.
+    /// Lets the waiting snapshot of a node start, sent in this way, and prepares its end.
     pub fn release_start(
         &mut self,
+        node: NodeId,
         framing: Framing,
         obstacle: &mut Obstacle,
     ) -> Result<(), Trouble> {
-        let fate = self.fate_of_snapshot();
+        let fate = self.fate_of_snapshot(node);
         let open_us = match (fate, framing) {
             (Fate::EndsAtOnce, _) => 0,
             (Fate::EndsLater | Fate::Fails, _) => HELD_OPEN_US,
             (Fate::NeverEnds, Framing::Disk) => NEVER_ENDING_US,
             (Fate::NeverEnds, Framing::Socket) => NEVER_SENT_US,
         };
-        let delay_us = open_us / (self.world().node(super::PRIMARY).data.writes().count() + 1);
+        let delay_us = open_us / (self.world().node(node).data.writes().count() + 1);
         if fate == Fate::Fails {
-            obstacle.place(self.subject.data_folder()?)?;
+            obstacle.place(self.server(node).subject.data_folder()?)?;
         } else {
             obstacle.remove()?;
         }
         self.configure(
+            node,
             ControlName::KeySaveDelay,
             "rdb-key-save-delay",
             &delay_us.to_string(),
@@ -74,39 +76,47 @@ impl Stage {
         } else {
             "no"
         };
-        self.configure(ControlName::DisklessSync, "repl-diskless-sync", directly)?;
+        self.configure(
+            node,
+            ControlName::DisklessSync,
+            "repl-diskless-sync",
+            directly,
+        )?;
         self.permit(|permits| {
             permits.framing = Some(framing);
             permits.failure = fate == Fate::Fails;
             permits.unending = fate == Fate::NeverEnds;
         });
-        self.configure(ControlName::DisklessDelay, "repl-diskless-sync-delay", "0")
+        self.configure(
+            node,
+            ControlName::DisklessDelay,
+            "repl-diskless-sync-delay",
+            "0",
+        )
     }
 
-    /// Holds back the next snapshot, whenever a replica comes to wait for one.
-    pub fn hold_start(&mut self) -> Result<(), Trouble> {
+    /// Holds back the next snapshot of a node, whenever a replica comes to wait for one.
+    pub fn hold_start(&mut self, node: NodeId) -> Result<(), Trouble> {
         if !self.profile.offers(ControlName::DisklessDelay) {
             return Ok(());
         }
         let delay = HELD_DELAY_S.to_string();
-        self.configure(
-            ControlName::DisklessDelay,
-            "repl-diskless-sync-delay",
-            &delay,
-        )?;
-        self.configure(ControlName::DisklessDelay, "repl-diskless-sync", "yes")?;
+        let control = ControlName::DisklessDelay;
+        self.configure(node, control, "repl-diskless-sync-delay", &delay)?;
+        self.configure(node, control, "repl-diskless-sync", "yes")?;
         self.permit(|permits| permits.framing = None);
         Ok(())
     }
 
-    /// Lets the running snapshot come to its end, where the subject can be told so.
-    pub fn release_end(&mut self) -> Result<(), Trouble> {
-        self.configure(ControlName::KeySaveDelay, "rdb-key-save-delay", "0")
+    /// Lets the running snapshot of a node come to its end, where the subject can be told so.
+    pub fn release_end(&mut self, node: NodeId) -> Result<(), Trouble> {
+        self.configure(node, ControlName::KeySaveDelay, "rdb-key-save-delay", "0")
     }
 
-    /// Sets a directive, if the subject has it.
+    /// Sets a directive of the subject in the place of a node, if it has it.
     pub fn configure(
         &mut self,
+        node: NodeId,
         control: ControlName,
         name: &'static str,
         value: &str,
@@ -115,20 +125,21 @@ impl Stage {
             return Ok(());
         }
         required(
-            self.control.expect_ok(&["CONFIG", "SET", name, value]),
+            self.control(node)
+                .expect_ok(&["CONFIG", "SET", name, value]),
             "configure the subject",
         )
     }
 
     /// What ends the snapshot that the plan starts here, by the model's own account.
-    fn fate_of_snapshot(&self) -> Fate {
+    fn fate_of_snapshot(&self, node: NodeId) -> Fate {
         let rest = self.case.steps.get(self.at..).unwrap_or_default();
         let mut world = *self.world();
         for (place, &step) in rest.iter().enumerate() {
             let Some(next) = step.apply(&world, &self.setting) else {
                 break;
             };
-            let runs = |world: &World| world.node(super::PRIMARY).snapshot.is_some();
+            let runs = |world: &World| world.node(node).snapshot.is_some();
             if runs(&world) && !runs(&next) {
                 return match step {
                     Step::FinishSnapshot { .. } if place == 1 => Fate::EndsAtOnce,

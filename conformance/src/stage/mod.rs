@@ -1,20 +1,25 @@
-//! The stage: one case, one subject, and the oracle watching.
+//! The stage: one case, its subject or subjects, and the oracle watching.
 //!
-//! Both castings work alike. The harness brings about what the plan says, tells the oracle, and looks at the
+//! All castings work alike. The harness brings about what the plan says, tells the oracle, and looks at the
 //! subject until some possible world agrees with what it shows ([`Stage::settle`]), within the profile's time.
 //! What the subject does by itself is awaited in the same way ([`Stage::await_hidden`]). What is looked at is
 //! the casting's affair: [`as_replica`] plays the replica of a subject that is the primary, [`as_primary`] the
-//! primary of a subject that is the replica.
+//! primary of a subject that is the replica, and [`as_network`] the network between subjects.
 
+pub mod as_network;
 pub mod as_primary;
 pub mod as_replica;
 mod errors;
 pub mod holds;
+mod network;
 pub mod opening;
 mod seen_of_primary;
+mod seen_of_replica;
 mod stranger;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -25,7 +30,7 @@ use psync_model::rules::Setting;
 use psync_model::step::Step;
 use psync_model::world::{NodeId, World};
 
-use crate::binding::{BASE_KEY, Binding, KeyValue};
+use crate::binding::{BASE_KEY, BASE_VALUE, Binding, KeyValue};
 use crate::conn::Deadline;
 use crate::control::Control;
 use crate::data::DataSet;
@@ -41,9 +46,10 @@ pub const REPLICA: NodeId = NodeId::Replica;
 /// The node the plans call the primary.
 pub const PRIMARY: NodeId = NodeId::Primary;
 
-/// How long to pause between two looks at a subject that has not got there yet. What is awaited is what it
-/// shows, not the time.
+/// How long to pause before the second look at a subject that has not got there yet, and at most before a later one: each
+/// look costs the subject time that it may lack to get there. What is awaited is what it shows, not the time.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
+const LOOK_LATER: Duration = Duration::from_millis(32);
 
 /// Why a case cannot go on.
 #[derive(Debug)]
@@ -77,7 +83,18 @@ impl Trouble {
     }
 }
 
-/// What both castings need.
+/// A subject, and the harness as an ordinary client of it.
+pub struct Server {
+    /// The subject.
+    pub subject: Subject,
+    /// The control connection.
+    pub control: Control,
+}
+
+/// The subjects, each in the place of a node.
+pub type Servers = BTreeMap<NodeId, Server>;
+
+/// What all castings need.
 pub struct Stage {
     /// The case.
     pub case: Case,
@@ -85,10 +102,8 @@ pub struct Stage {
     pub setting: Setting,
     /// The subject's profile, for its waits and controls.
     pub profile: Profile,
-    /// The subject.
-    pub subject: Subject,
-    /// The control connection.
-    pub control: Control,
+    /// The subjects.
+    pub servers: Servers,
     /// The set of possible worlds.
     pub oracle: Oracle<Binding>,
     /// Where the plan is.
@@ -118,6 +133,8 @@ pub struct Permits {
     pub connection: bool,
     /// Acknowledgements are being read; one that is not read might as well not have been sent.
     pub acknowledgement: bool,
+    /// What a subject has sent upwards has not been passed on to the other subject that it is for.
+    pub kept_back: bool,
     /// A snapshot may start, to be sent in this way.
     pub framing: Option<psync_model::world::Framing>,
 }
@@ -132,6 +149,11 @@ impl Permits {
             Step::StartSnapshot { framing, .. } => self.framing == Some(framing),
             Step::Ask { .. } => self.connection,
             Step::Acknowledge { .. } => self.acknowledgement,
+            Step::AcceptPartial { .. }
+            | Step::DeclinePartial { .. }
+            | Step::AttachToSnapshot { .. }
+            | Step::RefuseForNow { .. }
+            | Step::ReceiveAcknowledgement { .. } => !self.kept_back,
             // What a played primary has put into the pipe stays with the harness until it is sent.
             Step::ReceiveContinue { .. }
             | Step::ReceiveFullResync { .. }
@@ -146,16 +168,20 @@ impl Permits {
 }
 
 impl Stage {
-    /// Starts the subject, as a replica of `primary` if given, configured for the case.
+    /// Starts the subjects, each as a replica of the address beside it if there is one, configured for the case.
     pub fn open(
         case: &Case,
         profile: &Profile,
-        primary: Option<std::net::SocketAddr>,
+        places: &[(NodeId, Option<SocketAddr>)],
         clock: CaseClock,
     ) -> Result<Self, Trouble> {
         let setting = case.setting()?;
-        let transcript = Transcript::new("control", clock);
-        let (subject, control) = opening::open(profile, &setting, primary, transcript.clone())?;
+        let (mut servers, mut transcripts) = (Servers::new(), Vec::new());
+        for &(node, primary) in places {
+            let transcript = Transcript::new(control_label(node, places.len()), clock);
+            transcripts.push(transcript.clone());
+            servers.insert(node, opening::open(profile, &setting, primary, transcript)?);
+        }
         let scope = case.header.scope;
         let casting = case.header.casting;
         let permits = Permits {
@@ -164,42 +190,66 @@ impl Stage {
             ..Permits::default()
         };
         let allowed = |step| scope.allows(step) && permits.allow(step);
-        let oracle = Oracle::new(setting, casting, allowed, Binding::default());
+        let binding = Binding::default();
+        let oracle = Oracle::new(setting, scope.topology, casting, allowed, binding);
         Ok(Self {
             case: case.clone(),
             setting,
             profile: profile.clone(),
-            subject,
-            control,
+            servers,
             oracle,
             at: 0,
             permits,
             proxy: None,
-            transcripts: vec![transcript],
+            transcripts,
             clock,
             written: 0,
         })
     }
 
-    /// Where the played replica finds the subject.
-    pub fn replication_addr(&self) -> std::net::SocketAddr {
-        let proxy = self.proxy.as_ref();
-        proxy.map_or_else(|| self.subject.addr(), Proxy::addr)
+    /// The subject in the place of a node.
+    ///
+    /// # Panics
+    /// Where the harness plays that node itself.
+    pub fn server(&mut self, node: NodeId) -> &mut Server {
+        let server = self.servers.get_mut(&node);
+        server.expect("a casting asks only for nodes that are subjects in it")
     }
 
-    /// Kills the subject with everything it started, and starts it again from its disk.
+    /// The control connection of the subject in the place of a node.
+    pub fn control(&mut self, node: NodeId) -> &mut Control {
+        &mut self.server(node).control
+    }
+
+    /// Where the played replica of a node finds it.
+    pub fn replication_addr(&self, node: NodeId) -> SocketAddr {
+        let proxy = self.proxy.as_ref();
+        proxy.map_or_else(|| self.servers[&node].subject.addr(), Proxy::addr)
+    }
+
+    /// Kills a subject with everything it started, and starts it again from its disk.
     pub fn restart_subject(
         &mut self,
-        primary: Option<std::net::SocketAddr>,
+        node: NodeId,
+        primary: Option<SocketAddr>,
     ) -> Result<(), Trouble> {
-        let children = self.subject.process_id().map(children_of);
-        self.subject.kill()?;
-        children.into_iter().flatten().for_each(kill_orphan);
+        let transcript = self.transcript(control_label(node, self.servers.len()));
         let options = opening::start_options(&self.profile, &self.setting, primary);
-        self.subject.restart(&options)?;
-        let transcript = self.transcript("control");
-        self.control = self.subject.control(transcript)?;
-        opening::configure(&mut self.control, &self.profile, &self.setting)
+        let Server { subject, .. } = self.server(node);
+        let children = subject.process_id().map(children_of);
+        subject.kill()?;
+        children.into_iter().flatten().for_each(kill_orphan);
+        subject.restart(&options)?;
+        let mut control = subject.control(transcript)?;
+        opening::configure(&mut control, &self.profile, &self.setting)?;
+        self.server(node).control = control;
+        Ok(())
+    }
+
+    /// A client writes the first key, so that the data of no snapshot are empty.
+    pub fn write_first_key(&mut self, node: NodeId) -> Result<(), Trouble> {
+        let written = self.control(node).expect_ok(&["SET", BASE_KEY, BASE_VALUE]);
+        required(written, "write the first key")
     }
 
     /// Changes what the harness has made possible.
@@ -246,19 +296,22 @@ impl Stage {
         }
     }
 
-    /// The key and value of the next write, noted in every possible world under the number it has there.
-    pub fn drive_write(&mut self, step: Step) -> Result<KeyValue, Trouble> {
+    /// The keys and values of the next write, noted in every possible world under the number it has there.
+    pub fn drive_write(&mut self, step: Step) -> Result<Vec<KeyValue>, Trouble> {
         self.written += 1;
-        let pair = KeyValue::numbered(self.written);
+        let pairs = match step {
+            Step::Write { .. } => vec![KeyValue::numbered(self.written)],
+            _ => KeyValue::of_transaction(self.written).to_vec(),
+        };
         self.drive(step)?;
-        // Whatever number it has there, it is the newest thing in the primary's data.
+        // Whatever number it has there, it is the newest thing in the data of the node written to.
         self.rebind(|world, binding| {
-            let newest = world.node(PRIMARY).data.writes().last();
+            let newest = world.node(step.node()).data.writes().last();
             if let Some(write) = newest {
-                binding.bind_write(write, pair.clone());
+                binding.bind_write(write, pairs.clone());
             }
         })?;
-        Ok(pair)
+        Ok(pairs)
     }
 
     /// Changes the binding of every possible world.
@@ -333,7 +386,7 @@ impl Stage {
     /// Looks at the subject until what it shows agrees with a possible world.
     pub fn settle<T>(
         &mut self,
-        glance: impl Fn(&mut Control) -> Result<T, Trouble>,
+        glance: impl Fn(&mut Servers) -> Result<T, Trouble>,
         look: impl Fn(&T, &Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
     ) -> Result<(), Trouble> {
         self.watch(glance, look, |_| true)
@@ -343,7 +396,7 @@ impl Stage {
     pub fn await_hidden<T>(
         &mut self,
         step: Step,
-        glance: impl Fn(&mut Control) -> Result<T, Trouble>,
+        glance: impl Fn(&mut Servers) -> Result<T, Trouble>,
         look: impl Fn(&T, &Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
     ) -> Result<(), Trouble> {
         let (due, casting) = (self.times_due(step), self.case.header.casting);
@@ -357,14 +410,11 @@ impl Stage {
     pub fn take_as_done<T>(
         &mut self,
         step: Step,
-        glance: impl Fn(&mut Control) -> Result<T, Trouble>,
+        glance: impl Fn(&mut Servers) -> Result<T, Trouble>,
         look: impl Fn(&T, &Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
     ) -> Result<(), Trouble> {
         let (due, casting) = (self.times_due(step), self.case.header.casting);
-        required(
-            self.control.barrier(),
-            "make sure that the subject has done what was asked",
-        )?;
+        self.barrier()?;
         self.watch(
             glance,
             |seen, possible, binding| {
@@ -377,6 +427,17 @@ impl Stage {
         )
     }
 
+    /// Makes sure that the subjects have done what they were asked to do.
+    pub fn barrier(&mut self) -> Result<(), Trouble> {
+        for server in self.servers.values_mut() {
+            required(
+                server.control.barrier(),
+                "make sure that the subject has done what was asked",
+            )?;
+        }
+        Ok(())
+    }
+
     /// How often the plan has asked for a step so far, the present one included.
     fn times_due(&self, step: Step) -> usize {
         let so_far = &self.case.steps[..=self.at.min(self.case.steps.len() - 1)];
@@ -385,14 +446,14 @@ impl Stage {
 
     fn watch<T>(
         &mut self,
-        glance: impl Fn(&mut Control) -> Result<T, Trouble>,
+        glance: impl Fn(&mut Servers) -> Result<T, Trouble>,
         look: impl Fn(&T, &Possible<Binding>, &mut Binding) -> Result<(), Mismatch>,
         enough: impl Fn(&Possible<Binding>) -> bool,
     ) -> Result<(), Trouble> {
-        let mut deadline = self.deadline();
+        let (mut deadline, mut pause) = (self.deadline(), LOOK_AGAIN);
         loop {
             let is_late = deadline.remaining().is_none();
-            let seen = glance(&mut self.control)?;
+            let seen = glance(&mut self.servers)?;
             let look = |possible: &Possible<Binding>, binding: &mut Binding| {
                 look(&seen, possible, binding)
             };
@@ -414,7 +475,8 @@ impl Stage {
                     Ok(()) => self.overdue(deadline),
                 });
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(pause);
+            pause = LOOK_LATER.min(pause * 5 / 4);
         }
     }
 
@@ -425,6 +487,15 @@ impl Stage {
         Trouble::wrong(Mismatch::new(Check::Progress, step, came))
     }
 
+    /// The last lines that the subjects printed.
+    fn output_tail(&self) -> String {
+        let tails = self
+            .servers
+            .values()
+            .map(|server| server.subject.output_tail());
+        tails.collect::<Vec<_>>().join("\n")
+    }
+
     /// What a failure has to say about this moment.
     pub fn failure(&self, step: Step, mismatch: Mismatch, others: Vec<Mismatch>) -> Failure {
         Failure {
@@ -433,8 +504,17 @@ impl Stage {
             mismatch,
             others,
             transcripts: self.transcripts.iter().map(Transcript::log).collect(),
-            output: self.subject.output_tail(),
+            output: self.output_tail(),
         }
+    }
+}
+
+/// What the connection to a node is called in reports, one of so many subjects.
+fn control_label(node: NodeId, subjects: usize) -> String {
+    if subjects == 1 {
+        "control".to_owned()
+    } else {
+        format!("control, {}", node.name())
     }
 }
 
@@ -443,13 +523,24 @@ fn times_taken(possible: &Possible<Binding>, step: Step, casting: Casting) -> us
 }
 
 /// How often a step was taken since the subject last died: what it had begun before nobody will see the end of.
-fn times_in_this_life(steps: &[Step], step: Step, casting: Casting) -> usize {
+fn times_in_this_life(steps: &[Step], of: Step, casting: Casting) -> usize {
     let dies = |step: &Step| match casting {
         Casting::Primary => matches!(step, Step::RestartPrimary { .. }),
         Casting::Replica => matches!(step, Step::RestartReplica { .. }),
+        Casting::Whole => is_restart(*step) && step.node() == of.node(),
     };
     let since = steps.iter().rev().take_while(|step| !dies(step));
-    since.filter(|other| **other == step).count()
+    since.filter(|other| **other == of).count()
+}
+
+const fn is_restart(step: Step) -> bool {
+    matches!(
+        step,
+        Step::RestartPrimary { .. }
+            | Step::RestartReplica { .. }
+            | Step::RestartAsPrimary { .. }
+            | Step::RestartAsReplica { .. }
+    )
 }
 
 /// Of several reasons that of the world that agrees the furthest says what is wrong; among equals the first.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use psync_model::rules::Setting;
 
-use super::{Trouble, required};
+use super::{Server, Trouble, required};
 use crate::binding::backlog_bytes;
 use crate::conn::Deadline;
 use crate::control::Control;
@@ -24,7 +24,7 @@ pub fn open(
     setting: &Setting,
     primary: Option<SocketAddr>,
     transcript: Transcript,
-) -> Result<(Subject, Control), Trouble> {
+) -> Result<Server, Trouble> {
     let (subject, mut control) = match &profile.access {
         Access::Start { .. } => {
             let subject = Subject::start(profile, &start_options(profile, setting, primary))?;
@@ -34,7 +34,7 @@ pub fn open(
         Access::Connect(_) => running(profile, transcript)?,
     };
     configure(&mut control, profile, setting)?;
-    Ok((subject, control))
+    Ok(Server { subject, control })
 }
 
 /// What is given to a subject at its start: all it is configured with, if it takes directives.

@@ -7,7 +7,7 @@ use psync_model::world::{Id, NodeId, Question, World};
 
 use super::as_replica::{AsReplica, unspoken};
 use super::seen_of_primary::token_agrees;
-use super::{Trouble, required};
+use super::{PRIMARY, Trouble, required};
 use crate::played::{Answer, PlayedReplica, Request};
 use crate::verdict::{Check, Mismatch};
 
@@ -86,7 +86,8 @@ impl AsReplica {
                     break command;
                 }
             };
-            token_agrees(&command, token, self.stage.binding()).map_err(Trouble::wrong)?;
+            token_agrees(std::slice::from_ref(&command), token, self.stage.binding())
+                .map_err(Trouble::wrong)?;
         }
         Ok(())
     }
@@ -94,10 +95,10 @@ impl AsReplica {
     /// The state in which the subject lists the stranger once it has decided.
     fn until_answered(&mut self) -> Result<String, Trouble> {
         let deadline = self.stage.deadline();
-        let seen = self
-            .stage
-            .control
-            .wait_replication("the stranger", deadline, |shown| !shown.replicas.is_empty());
+        let seen =
+            self.stage
+                .control(PRIMARY)
+                .wait_replication("the stranger", deadline, |shown| !shown.replicas.is_empty());
         let seen = required(seen, "see the stranger in INFO")?;
         Ok(seen.replicas[0].state.clone())
     }

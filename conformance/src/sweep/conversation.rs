@@ -256,6 +256,7 @@ impl Conversation {
         let (primary, replica) = match setup.casting {
             Casting::Primary => (&setup.subject, &setup.peer),
             Casting::Replica => (&setup.peer, &setup.subject),
+            Casting::Whole => (&setup.subject, &setup.subject),
         };
         let primary = Server::start(primary, setup.framing, BASE)?;
         let replica = Server::start(replica, setup.framing, OLD)?;

@@ -14,3 +14,4 @@ mod reports;
 mod strangers;
 mod support;
 mod sweep;
+mod whole;

@@ -45,7 +45,11 @@ pub(crate) fn suite(era: Era, casting: Casting) -> Suite {
     static DERIVED: OnceLock<Mutex<Derived>> = OnceLock::new();
     let mut derived = DERIVED.get_or_init(Mutex::default).lock().unwrap();
     if !derived.contains_key(&(era, casting)) {
-        for suite in run::suites(era, &Casting::ALL, false).unwrap() {
+        let castings: &[Casting] = match casting {
+            Casting::Whole => &[Casting::Whole],
+            _ => &Casting::OF_PAIR,
+        };
+        for suite in run::suites(era, castings, false).unwrap() {
             derived.insert((era, suite.casting), (suite.cases, suite.targets));
         }
     }

@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// How far the plans go: smoke or replay; larger scopes cannot all be driven on a real server
     #[arg(long, value_parser = scope_named, default_value = "replay")]
     scope: &'static NamedScope,
-    /// The node under test; both if not given
+    /// The node under test, `whole` for every node; primary and replica if not given
     #[arg(long, value_enum)]
     casting: Option<Casting>,
     /// A folder for one file per case; it is made if it is not there
@@ -53,7 +53,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         "scope {} has more than {MOST_WORLDS} worlds in era {era}: choose a smaller one",
         args.scope.name
     );
-    let castings = args.casting.map_or(Casting::ALL.to_vec(), |one| vec![one]);
+    let castings = args
+        .casting
+        .map_or(Casting::OF_PAIR.to_vec(), |one| vec![one]);
     for casting in castings {
         let cover = cover(&search, &graph, casting);
         let cases = cases(era, args.scope.scope, casting, &cover);
