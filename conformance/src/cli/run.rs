@@ -166,7 +166,9 @@ fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> Record {
         }
     }
     record.run.cut_short = cut_short(&record, suites);
-    if record.run.cut_short.is_none() && !args.choice.is_partial() {
+    // By the rules as shipped what deviates from the clean ones is right.
+    let looked_for = !args.choice.is_partial() && !args.choice.as_shipped;
+    if record.run.cut_short.is_none() && looked_for {
         record.note_stale_deviations(profile);
     }
     if !args.no_shorten {

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use psync_model::casting::Casting;
 use psync_model::step::Step;
 use psync_model::world::{Framing, NodeId, World};
 
@@ -16,6 +17,8 @@ use crate::profile::ControlName;
 /// How long a snapshot is held open on a server whose snapshot cannot be released: longer than what a plan
 /// does meanwhile, which takes some milliseconds.
 const HELD_OPEN_US: usize = 600_000;
+/// The same where the replica that is to find it running is a subject: it comes again when a second has passed.
+const HELD_OPEN_FOR_SUBJECT_US: usize = 3_000_000;
 
 /// How long a snapshot is held open that is never to end: longer than any case. The subject gives it up when
 /// nobody waits for it any more, or dies with it.
@@ -55,6 +58,9 @@ impl Stage {
         let fate = self.fate_of_snapshot(node);
         let open_us = match (fate, framing) {
             (Fate::EndsAtOnce, _) => 0,
+            (Fate::EndsLater | Fate::Fails, _) if self.case.header.casting == Casting::Whole => {
+                HELD_OPEN_FOR_SUBJECT_US
+            }
             (Fate::EndsLater | Fate::Fails, _) => HELD_OPEN_US,
             (Fate::NeverEnds, Framing::Disk) => NEVER_ENDING_US,
             (Fate::NeverEnds, Framing::Socket) => NEVER_SENT_US,
