@@ -61,12 +61,9 @@ fn of_all(case: &Case) -> Vec<ControlName> {
     ];
     for step in &case.steps {
         match step {
-            Step::RestartPrimary { .. }
-            | Step::RestartReplica { .. }
-            | Step::RestartAsPrimary { .. }
-            | Step::RestartAsReplica { .. } => needed.push(ControlName::Restart),
             Step::ExpireBacklog { .. } => needed.push(ControlName::BacklogTtl),
             Step::Save { .. } => needed.push(ControlName::Save),
+            step if step.is_restart() => needed.push(ControlName::Restart),
             _ => {}
         }
     }

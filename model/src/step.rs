@@ -513,6 +513,17 @@ impl Step {
         }
     }
 
+    /// Whether a process dies and starts again.
+    pub const fn is_restart(self) -> bool {
+        matches!(
+            self,
+            Self::RestartPrimary { .. }
+                | Self::RestartReplica { .. }
+                | Self::RestartAsPrimary { .. }
+                | Self::RestartAsReplica { .. }
+        )
+    }
+
     /// Whether the step belongs to a network and servers that have come to rest: no client writes, nothing
     /// breaks, nobody restarts, and what a cut left behind is still noticed and repaired.
     pub const fn is_calm(self) -> bool {

@@ -23,7 +23,7 @@ use crate::binding::Binding;
 use crate::data::DataSet;
 use crate::info::Role;
 use crate::played::{Answer, PlayedReplica, Request};
-use crate::profile::{ControlName, Profile};
+use crate::profile::Profile;
 use crate::rdb;
 use crate::transcript::CaseClock;
 use crate::verdict::{Check, Mismatch};
@@ -81,7 +81,10 @@ impl AsNetwork {
     pub fn perform(&mut self, step: Step) -> Result<(), Trouble> {
         let node = step.node();
         match step {
-            Step::Write { .. } => self.write(step),
+            Step::Write { .. } => {
+                self.stage.write(step)?;
+                self.settle()
+            }
             Step::Transact { .. } => self.transact(step, None),
             Step::FollowInTransaction { parent, .. } => self.transact(step, Some(parent)),
             Step::Follow { parent, .. } => self.follow(step, parent),
@@ -90,7 +93,10 @@ impl AsNetwork {
                 required(self.stage.control(node).expect_ok(&["SAVE"]), "save")?;
                 self.drive(step)
             }
-            Step::ExpireBacklog { .. } => self.expire_backlog(step),
+            Step::ExpireBacklog { .. } => {
+                self.stage.expire_backlog(node)?;
+                self.drive(step)
+            }
             Step::ResizeBacklog { .. } => {
                 self.stage.resize_backlog(node)?;
                 self.drive(step)
@@ -173,14 +179,6 @@ impl AsNetwork {
         }
     }
 
-    fn write(&mut self, step: Step) -> Result<(), Trouble> {
-        for pair in self.stage.drive_write(step)? {
-            let written = self.stage.control(step.node()).expect_ok(&pair.words());
-            required(written, "write a key")?;
-        }
-        self.settle()
-    }
-
     /// A transaction, whose last command tells the node to follow another if there is one to be followed.
     fn transact(&mut self, step: Step, follow: Option<NodeId>) -> Result<(), Trouble> {
         let node = step.node();
@@ -261,22 +259,6 @@ impl AsNetwork {
             self.write_first_key_if_empty(node)?;
         }
         self.settle()
-    }
-
-    fn expire_backlog(&mut self, step: Step) -> Result<(), Trouble> {
-        let (node, ttl) = (step.node(), ControlName::BacklogTtl);
-        self.stage.configure(node, ttl, "repl-backlog-ttl", "1")?;
-        let deadline = self.stage.deadline();
-        let control = self.stage.control(node);
-        let gone = control.wait_replication("an expired backlog", deadline, |shown| {
-            !shown.backlog.active
-        });
-        self.stage.configure(node, ttl, "repl-backlog-ttl", "0")?;
-        gone.map_err(|error| {
-            let allowed = "it expires after its time";
-            Trouble::wrong(Mismatch::new(Check::Backlog, allowed, error.to_string()))
-        })?;
-        self.drive(step)
     }
 
     /// The subject connects when it likes; it is let in when the plan has come to it.

@@ -12,7 +12,6 @@ use crate::binding::HEAD_BYTES;
 use crate::conn::{ConnError, Deadline};
 use crate::era::Era;
 use crate::played::{Abandoned, PlayedError, PlayedReplica, Request};
-use crate::profile::ControlName;
 use crate::rdb;
 use crate::verdict::{Check, Mismatch};
 use crate::wire::{Body, Phase, Reader};
@@ -57,7 +56,10 @@ impl AsReplica {
     /// Carries one step out and makes sure that the subject agrees.
     pub fn perform(&mut self, step: Step) -> Result<(), Trouble> {
         match step {
-            Step::Write { .. } => self.write(step),
+            Step::Write { .. } => {
+                self.stage.write(step)?;
+                self.settle()
+            }
             Step::CutLink { .. } => {
                 self.cut = self.conn.take().map(PlayedReplica::abandon);
                 self.drive(step)
@@ -82,7 +84,10 @@ impl AsReplica {
                 self.drive(step)
             }
             Step::RestartPrimary { .. } => self.restart_primary(step),
-            Step::ExpireBacklog { .. } => self.expire_backlog(step),
+            Step::ExpireBacklog { .. } => {
+                self.stage.expire_backlog(PRIMARY)?;
+                self.drive(step)
+            }
             Step::StrangerAsks { node, question } => self.stranger(step, node, question),
             Step::Ask { .. } => self.ask(step),
             Step::PrimaryNoticesLoss { .. } => {
@@ -187,14 +192,6 @@ impl AsReplica {
             })
     }
 
-    fn write(&mut self, step: Step) -> Result<(), Trouble> {
-        for pair in self.stage.drive_write(step)? {
-            let written = self.stage.control(PRIMARY).expect_ok(&pair.words());
-            required(written, "write a key")?;
-        }
-        self.settle()
-    }
-
     fn restart_primary(&mut self, step: Step) -> Result<(), Trouble> {
         self.obstacle.remove()?;
         self.stage.restart_subject(PRIMARY, None)?;
@@ -205,29 +202,6 @@ impl AsReplica {
             self.stage.write_first_key(PRIMARY)?;
         }
         self.drive(step)
-    }
-
-    fn expire_backlog(&mut self, step: Step) -> Result<(), Trouble> {
-        let ttl = ControlName::BacklogTtl;
-        self.stage
-            .configure(PRIMARY, ttl, "repl-backlog-ttl", "1")?;
-        let deadline = self.stage.deadline();
-        let expired =
-            self.stage
-                .control(PRIMARY)
-                .wait_replication("an expired backlog", deadline, |shown| {
-                    !shown.backlog.active
-                });
-        self.stage
-            .configure(PRIMARY, ttl, "repl-backlog-ttl", "0")?;
-        match expired {
-            Ok(_) => self.drive(step),
-            Err(error) => Err(Trouble::wrong(Mismatch::new(
-                Check::Backlog,
-                "it expires after its time",
-                error.to_string(),
-            ))),
-        }
     }
 
     /// Lets the subject drop what it keeps only until it has been sent: a server may still be writing to one

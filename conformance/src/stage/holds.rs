@@ -13,6 +13,7 @@ use psync_model::world::{Framing, NodeId, World};
 use super::opening::HELD_DELAY_S;
 use super::{Stage, Trouble, required};
 use crate::profile::ControlName;
+use crate::verdict::{Check, Mismatch};
 
 /// How long a snapshot is held open on a server whose snapshot cannot be released: longer than what a plan
 /// does meanwhile, which takes some milliseconds.
@@ -117,6 +118,22 @@ impl Stage {
     /// Lets the running snapshot of a node come to its end, where the subject can be told so.
     pub fn release_end(&mut self, node: NodeId) -> Result<(), Trouble> {
         self.configure(node, ControlName::KeySaveDelay, "rdb-key-save-delay", "0")
+    }
+
+    /// Lets the backlog of a node expire, and lets no other.
+    pub fn expire_backlog(&mut self, node: NodeId) -> Result<(), Trouble> {
+        let ttl = ControlName::BacklogTtl;
+        self.configure(node, ttl, "repl-backlog-ttl", "1")?;
+        let deadline = self.deadline();
+        let control = self.control(node);
+        let gone = control.wait_replication("an expired backlog", deadline, |shown| {
+            !shown.backlog.active
+        });
+        self.configure(node, ttl, "repl-backlog-ttl", "0")?;
+        gone.map(drop).map_err(|error| {
+            let allowed = "it expires after its time";
+            Trouble::wrong(Mismatch::new(Check::Backlog, allowed, error.to_string()))
+        })
     }
 
     /// Sets a directive of the subject in the place of a node, if it has it.

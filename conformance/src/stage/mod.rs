@@ -314,6 +314,15 @@ impl Stage {
         Ok(pairs)
     }
 
+    /// A client writes, by one command or one after the other.
+    pub fn write(&mut self, step: Step) -> Result<(), Trouble> {
+        for pair in self.drive_write(step)? {
+            let written = self.control(step.node()).expect_ok(&pair.words());
+            required(written, "write a key")?;
+        }
+        Ok(())
+    }
+
     /// Changes the binding of every possible world.
     pub fn rebind(&mut self, change: impl Fn(&World, &mut Binding)) -> Result<(), Trouble> {
         let current: Vec<World> = self
@@ -527,20 +536,10 @@ fn times_in_this_life(steps: &[Step], of: Step, casting: Casting) -> usize {
     let dies = |step: &Step| match casting {
         Casting::Primary => matches!(step, Step::RestartPrimary { .. }),
         Casting::Replica => matches!(step, Step::RestartReplica { .. }),
-        Casting::Whole => is_restart(*step) && step.node() == of.node(),
+        Casting::Whole => step.is_restart() && step.node() == of.node(),
     };
     let since = steps.iter().rev().take_while(|step| !dies(step));
     since.filter(|other| **other == of).count()
-}
-
-const fn is_restart(step: Step) -> bool {
-    matches!(
-        step,
-        Step::RestartPrimary { .. }
-            | Step::RestartReplica { .. }
-            | Step::RestartAsPrimary { .. }
-            | Step::RestartAsReplica { .. }
-    )
 }
 
 /// Of several reasons that of the world that agrees the furthest says what is wrong; among equals the first.

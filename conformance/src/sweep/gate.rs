@@ -22,7 +22,7 @@ pub(super) struct State {
     passed: [u64; 2],
     /// Whether the network has failed.
     pub(super) has_failed: bool,
-    /// Whether it works again.
+    /// Whether what waits is let pass: the network works again, or never fails.
     is_open: bool,
     /// Answers to requests that were seen on the way; the gate itself does not read.
     pub(super) answers: u64,
@@ -48,7 +48,10 @@ pub(super) struct Gate {
 impl Gate {
     /// Stands in front of a server; without a place to fail, it only counts.
     pub(super) fn before(server: SocketAddr, fails: Option<Fails>) -> io::Result<Self> {
-        let state = Shared::new(State::default());
+        let state = Shared::new(State {
+            is_open: fails.is_none(),
+            ..State::default()
+        });
         let theirs = Arc::clone(&state);
         let proxy = Proxy::start(server, move || {
             let number = theirs.change(|state| {
@@ -58,8 +61,7 @@ impl Gate {
             Box::new(Passage {
                 state: Arc::clone(&theirs),
                 fails: fails.filter(|_| number == 1),
-                waits: fails.is_some() && number > 1,
-                counts: number == 1,
+                is_first: number == 1,
                 pending: [0; 2],
             })
         })?;
@@ -113,9 +115,9 @@ impl Drop for Gate {
 /// One connection through the gate.
 struct Passage {
     state: Arc<Shared<State>>,
+    /// Where it fails, if it does.
     fails: Option<Fails>,
-    waits: bool,
-    counts: bool,
+    is_first: bool,
     /// Bytes from each end that were let through and are not on their way yet.
     pending: [u64; 2],
 }
@@ -137,7 +139,7 @@ impl Passage {
         if has_failed && self.fails.is_some_and(is_cut) {
             return Vec::new();
         }
-        if has_failed || self.waits {
+        if has_failed || !self.is_first {
             self.await_opening();
         }
         self.pending[from as usize] = bytes.len() as u64;
@@ -171,7 +173,7 @@ impl Tamper for Passage {
 
     fn passed(&mut self, from: End) {
         let pending = std::mem::take(&mut self.pending[from as usize]);
-        if self.counts {
+        if self.is_first {
             self.state
                 .change(|state| state.passed[from as usize] += pending);
         }

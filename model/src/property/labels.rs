@@ -186,27 +186,17 @@ pub(super) fn data_stay_until_replaced(edge: &Edge<'_>) -> bool {
         Step::ReceiveSnapshot { .. } | Step::FailLoad { .. }
     );
     replaced
-        || is_restart(edge.step)
+        || edge.step.is_restart()
         || edge.nodes().all(|node| {
             let (before, after) = (edge.before.node(node).data, edge.after.node(node).data);
             before.writes().all(|write| after.contains(write))
         })
 }
 
-fn is_restart(step: Step) -> bool {
-    matches!(
-        step,
-        Step::RestartPrimary { .. }
-            | Step::RestartReplica { .. }
-            | Step::RestartAsPrimary { .. }
-            | Step::RestartAsReplica { .. }
-    )
-}
-
 /// S15. A snapshot may begin anywhere; only going on may not go back.
 pub(super) fn offsets_do_not_go_back(edge: &Edge<'_>) -> bool {
     edge.nodes().all(|node| {
-        let exempt = (is_restart(edge.step) && edge.step.node() == node)
+        let exempt = (edge.step.is_restart() && edge.step.node() == node)
             || edge.step == Step::ReceiveSnapshot { replica: node };
         let (before, after) = (edge.before.node(node), edge.after.node(node));
         let produced =
