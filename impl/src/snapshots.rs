@@ -79,7 +79,7 @@ impl Server {
     /// Starts the snapshot that replicas wait for, unless one is running or the delay holds it (PROTOCOL §3.3).
     pub(crate) fn maybe_cut_snapshot(&mut self, now_ms: u64) {
         let waiting: Vec<(ClientId, u64, bool)> = self.waiting_replicas();
-        if waiting.is_empty() || self.primary.job.is_some() {
+        if waiting.is_empty() || self.primary.job.is_some() || self.replaces_data() {
             return;
         }
         let diskless = self.config.diskless_sync
@@ -373,10 +373,25 @@ impl Server {
         };
         self.log(format!("Snapshot failed: {reason}"));
         self.last_save_ok &= job.framing != Framing::Disk;
+        self.snapshot_will_not_come(id, reason, now_ms);
+        self.maybe_cut_snapshot(now_ms);
+    }
+
+    fn snapshot_will_not_come(&mut self, id: JobId, reason: &str, now_ms: u64) {
         for replica in self.replicas_of_snapshot() {
             self.close(replica, now_ms);
         }
         self.release_savers(id, Some(reason), now_ms);
-        self.maybe_cut_snapshot(now_ms);
+    }
+
+    /// Other data are about to take the place of ours: a snapshot of ours would overwrite their file (FLAWS B-34).
+    pub(crate) fn give_up_snapshot(&mut self, now_ms: u64) {
+        let Some(job) = self.primary.job.take() else {
+            return;
+        };
+        let reason = "the data of the primary have come";
+        self.log(format!("A snapshot is given up: {reason}"));
+        self.act(Action::CancelSnapshot { job: job.id });
+        self.snapshot_will_not_come(job.id, reason, now_ms);
     }
 }

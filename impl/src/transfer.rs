@@ -69,6 +69,7 @@ impl Server {
             next_newline_ms: now_ms + KEEPALIVE_MS,
             heard_ms: now_ms,
         }));
+        self.give_up_snapshot(now_ms);
         self.act(Action::LoadSnapshot {
             link: id,
             payload: received.payload,
@@ -83,6 +84,11 @@ impl Server {
             DisklessLoad::OnEmptyDb => self.keyspace.is_empty(),
             DisklessLoad::SwapDb => true,
         }
+    }
+
+    /// Whether the data of a primary are about to take the place of ours.
+    pub(crate) fn replaces_data(&self) -> bool {
+        matches!(self.link(), Some(Link::Loading(_)))
     }
 
     /// Whether users notice that data are being read: our own file at the start, or a primary's snapshot. Redis looks at
