@@ -232,10 +232,18 @@ impl Server {
 
     pub(crate) fn retry_link(&mut self, id: LinkId, now_ms: u64) {
         self.act(Action::CloseLink { link: id });
-        self.link_is_down(now_ms);
+        self.link_is_lost(now_ms);
         if let Some(following) = self.following() {
             let retry_at_ms = now_ms + following.next_backoff_ms();
             following.link = Link::Down { retry_at_ms };
+        }
+    }
+
+    /// The link is gone and another is wanted. To 2.6, replicas go with it (PROTOCOL §4.5).
+    fn link_is_lost(&mut self, now_ms: u64) {
+        self.link_is_down(now_ms);
+        if self.rules.era == Era::Sync {
+            self.disconnect_replicas(now_ms);
         }
     }
 
@@ -254,7 +262,7 @@ impl Server {
             Some(Link::Connected(connected)) => {
                 self.log("The link to the primary is lost");
                 self.cache_primary(*connected);
-                self.link_is_down(now_ms);
+                self.link_is_lost(now_ms);
             }
             Some(_) => self.retry_link(id, now_ms),
             None => {}
@@ -313,6 +321,7 @@ impl Server {
                 };
                 self.log(sentence);
                 self.drop_link(now_ms);
+                self.link_is_lost(now_ms);
             }
             Some(Link::Connected(_)) => self.acknowledge_in_time(now_ms),
             Some(Link::Loading(_)) => self.say_that_we_load(now_ms),

@@ -134,6 +134,42 @@ fn a_chain_passes_the_stream_on_and_its_end_can_follow_the_top() {
     }
 }
 
+/// FLAWS B-34.
+#[test]
+fn a_snapshot_of_old_data_is_given_up_when_others_have_come() {
+    for era in Era::ALL {
+        let mut world = World::new();
+        let node = world.node(era, &[]);
+        world.command(node, "SET own 1");
+        world.node(era, &[("repl-diskless-sync", "no")]);
+        world.command(1, "SET theirs 1");
+        world.hold_snapshots = true;
+        world.command(node, "BGSAVE");
+        assert!(world.writes_snapshot(node), "{era}");
+        world.command(node, "REPLICAOF 127.0.0.1 7001");
+        world.pass(1_500);
+        world.finish_snapshot(1);
+        world.pass(50);
+        assert!(!world.writes_snapshot(node), "{era}");
+        assert_eq!(world.command(node, "GET theirs"), "$1\r\n1\r\n", "{era}");
+        assert_eq!(world.nodes[node].file, world.nodes[1].file, "{era}");
+        assert_eq!(world.info(node, "rdb_last_bgsave_status"), "ok", "{era}");
+    }
+}
+
+#[test]
+fn who_loses_its_primary_keeps_its_replicas_except_in_the_oldest_era() {
+    for era in Era::ALL {
+        let mut world = World::pair(era, &[]);
+        world.node(era, &[("replicaof", "127.0.0.1 7001")]);
+        world.pass(1_500);
+        assert_eq!(world.info(1, "connected_slaves"), "1", "{era}");
+        world.lose(1);
+        let left = if era == Era::Sync { "0" } else { "1" };
+        assert_eq!(world.info(1, "connected_slaves"), left, "{era}");
+    }
+}
+
 #[test]
 fn when_the_middle_is_promoted_its_replica_learns_the_new_name() {
     let mut world = World::pair(Era::Psync2V7, &[]);
