@@ -7,10 +7,14 @@ use psync_model::narrate::moments;
 
 use super::address;
 use super::record::SuiteRecord;
+use crate::transcript::Log;
 use crate::verdict::{Failure, Mismatch};
 
 /// How many of the other possibilities a failure shows.
 const MOST_OTHERS: usize = 8;
+
+/// How many of the last runs of bytes of each connection are shown; the other reports have all that is remembered.
+const MOST_RUNS: usize = 24;
 
 /// The most characters of an observation that are shown: data sets are long.
 const MOST_CHARACTERS: usize = 400;
@@ -44,7 +48,7 @@ pub fn failure(case: &Case, failure: &Failure, again: &str) -> String {
         );
     }
     for transcript in &failure.transcripts {
-        text += &indented("bytes", &transcript.to_string());
+        text += &indented("bytes", &last_runs(transcript));
     }
     text += &indented("output", &failure.output);
     line(&mut text, "replay", again);
@@ -70,6 +74,16 @@ fn indented(word: &str, lines: &str) -> String {
         line(&mut text, if number == 0 { word } else { "" }, each);
     }
     text
+}
+
+/// The name of a connection, and the last that was said on it.
+fn last_runs(log: &Log) -> String {
+    let left_out = log.lines.len().saturating_sub(MOST_RUNS);
+    let last = Log {
+        lines: log.lines[left_out..].to_vec(),
+        ..log.clone()
+    };
+    last.to_string()
 }
 
 fn cut(text: &str) -> String {
