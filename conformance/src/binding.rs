@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use psync_model::offset::ReplOffset;
-use psync_model::token::{COMMAND_UNITS, Data, WriteNumber};
+use psync_model::token::{Data, WriteNumber};
 use psync_model::world::{Id, Label, Offset, World};
 
 use crate::data::DataSet;
@@ -210,25 +210,27 @@ impl Binding {
     }
 }
 
-/// How many bytes the commands between two offsets of a history take at least: brackets and PINGs next to none. What is
-/// no longer known of it counts as whole commands.
+/// How many bytes the commands between two offsets of a history take at least: brackets and PINGs next to none, and who
+/// knows what there was before its base.
 fn least_bytes(world: &World, id: Id, ends: [Offset; 2]) -> i64 {
     let (from, to) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
-    let known = world
-        .history(id)
-        .map_or(to, |history| history.base.clamp(from, to));
-    let retired = known.since(from) / COMMAND_UNITS;
-    let light = world.history(id).map_or(0, |history| {
-        let tokens = history.up_to(to).tokens_after(known);
-        tokens.iter().filter(|token| !token.weighs()).count() as i64
-    });
-    let commands = retired + to.since(known) / COMMAND_UNITS - light;
-    commands.max(0) * COMMAND_BYTES as i64
+    let Some(history) = world.history(id) else {
+        return 0;
+    };
+    let tokens = history.up_to(to).tokens_after(from.max(history.base));
+    tokens.iter().filter(|token| token.weighs()).count() as i64 * COMMAND_BYTES as i64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use psync_model::cover::run;
+    use psync_model::decision::Refusal;
+    use psync_model::rulebook::Era;
+    use psync_model::rules::Setting;
+    use psync_model::step::Step;
+    use psync_model::token::COMMAND_UNITS;
+    use psync_model::world::{NodeId, Topology};
 
     #[test]
     fn every_data_command_is_exactly_as_long_as_a_command() {
@@ -260,13 +262,41 @@ mod tests {
         assert!(!binding.bind_byte(&world, at(1, 0), 101));
     }
 
+    /// A primary that has written once since it has a replica, and where it was before.
+    fn after_a_write() -> (World, Label) {
+        let (replica, node) = (NodeId::Replica, NodeId::Primary);
+        let setting = Setting {
+            book: Era::Psync2V7.rulebook(),
+            backlog_commands: 1,
+            databases: false,
+            mutant: None,
+        };
+        let steps = [
+            Step::Ask { replica },
+            Step::DeclinePartial {
+                replica,
+                refusal: Refusal::NoLabel,
+            },
+            Step::Write { node },
+        ];
+        let worlds = run(&setting, Topology::Pair, &steps);
+        assert_eq!(worlds.len(), 1 + steps.len());
+        (worlds[3], worlds[2].node(node).label())
+    }
+
     #[test]
     fn boundaries_lie_a_command_apart_and_heads_just_behind_them() {
-        let (world, mut binding) = (World::pair(), Binding::default());
-        assert!(binding.bind_byte(&world, at(1, 0), 100));
-        assert!(!binding.bind_byte(&world, at(1, 2), 101));
-        assert!(binding.bind_byte(&world, at(1, 2), 100 + 23 + COMMAND_BYTES as i64));
-        assert_eq!(binding.byte(Id(1), ReplOffset(1)), Some(100 + HEAD_BYTES));
-        assert_eq!(binding.byte(Id(2), ReplOffset(1)), None);
+        let (world, label) = after_a_write();
+        let end = Label {
+            offset: label.offset.plus(COMMAND_UNITS),
+            ..label
+        };
+        let mut binding = Binding::default();
+        assert!(binding.bind_byte(&world, label, 100));
+        assert!(!binding.bind_byte(&world, end, 101));
+        assert!(binding.bind_byte(&world, end, 100 + 23 + COMMAND_BYTES as i64));
+        let head = binding.byte(label.id, label.offset.plus(1));
+        assert_eq!(head, Some(100 + HEAD_BYTES));
+        assert_eq!(binding.byte(Id(label.id.0 + 1), label.offset), None);
     }
 }

@@ -31,9 +31,6 @@ pub const ERRORS: &str = "errors";
 /// The scopes in which every node is a subject, and the stranger stays away.
 pub const WHOLE: [&str; 4] = ["handover", "failover", "chain", "restart"];
 
-/// The era in which every node may be a subject. In older ones a right server is still accused now and then.
-const WHOLE_ERA: Era = Era::Psync2V7;
-
 /// The most worlds of a scope that plans are made from; `replay` has far fewer in every era.
 const MAX_WORLDS: usize = 2_000_000;
 
@@ -142,10 +139,6 @@ pub fn suites(era: Era, castings: &[Casting], as_shipped: bool) -> anyhow::Resul
 /// The suite in which every node is a subject. The scopes overlap: each adds the cases that meet what those of the scopes
 /// before do not.
 fn whole_suite(era: Era, as_shipped: bool) -> anyhow::Result<Suite> {
-    anyhow::ensure!(
-        era == WHOLE_ERA,
-        "the casting whole is for era {WHOLE_ERA} so far, and {era} was asked for: say --era {WHOLE_ERA}"
-    );
     let mut whole = Suite::empty(era, Casting::Whole);
     for scope in WHOLE {
         let other = Explored::nearest(era, scope, as_shipped)?.suite(Casting::Whole);

@@ -90,7 +90,7 @@ impl FromStr for Shard {
 
 impl Choice {
     /// The castings meant, of those that a subject can be in.
-    fn castings(&self, profile: &Profile) -> Vec<Casting> {
+    pub(crate) fn castings(&self, profile: &Profile) -> Vec<Casting> {
         let meant = if self.casting.is_empty() {
             Casting::OF_PAIR.to_vec()
         } else {

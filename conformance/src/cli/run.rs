@@ -15,6 +15,7 @@ use psync_conformance::run::{self, ERRORS, Report, SCOPE, Suite};
 use psync_conformance::shorten::shorten;
 use psync_conformance::stage::as_replica::played_era;
 use psync_conformance::verdict::{Outcome, Verdict};
+use psync_model::casting::Casting;
 use psync_model::rulebook::Era;
 
 use super::budget::Budget;
@@ -67,11 +68,15 @@ pub(crate) struct Args {
     report: Option<PathBuf>,
 }
 
+/// The main job: our own server, in every era and every casting.
 impl Default for Args {
     fn default() -> Self {
         Self {
             subject: SubjectArgs::default(),
-            choice: Choice::default(),
+            choice: Choice {
+                casting: Casting::ALL.to_vec(),
+                ..Choice::default()
+            },
             budget: Budget::All,
             jobs: DEFAULT_JOBS,
             fail_fast: false,

@@ -103,6 +103,7 @@ struct Tally {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let choice = Choice {
         era: args.era.clone(),
+        casting: args.casting.clone(),
         ..Choice::default()
     };
     let chosen = args.subject.choose(&choice)?;
@@ -115,12 +116,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     subject::sanity(&chosen.profile)?;
     let mut tally = Tally::default();
     for era in chosen.eras {
-        let castings = if args.casting.is_empty() {
-            Casting::OF_PAIR.to_vec()
-        } else {
-            args.casting.clone()
-        };
-        for casting in castings {
+        for casting in choice.castings(&chosen.profile) {
             sweep(
                 args,
                 &setup(args, &chosen.profile, era, casting)?,

@@ -110,8 +110,14 @@ fn offsets_agree(
     let Some(former) = own.secondary else {
         return Ok(());
     };
+    // Under a name that nobody knows no byte is known either; the past is that of the former name.
+    let known = if own.id == Id::ANONYMOUS {
+        former.id
+    } else {
+        own.id
+    };
     let limit = Label {
-        id: own.id,
+        id: known,
         offset: former.limit.offset_before(),
     };
     let came = shown.replication.second_limit;

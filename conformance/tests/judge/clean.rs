@@ -11,19 +11,11 @@ use crate::support::{JOBS, embedded, suite};
 /// How many cases of each suite are played here; all of them are in the main job.
 const SAMPLE: usize = 8;
 
-/// The places of the subject in which all of an era is judged.
-fn castings(era: Era) -> &'static [Casting] {
-    match era {
-        Era::Psync2V7 => &Casting::ALL,
-        _ => &Casting::OF_PAIR,
-    }
-}
-
 #[test]
 fn our_own_server_passes_a_sample_of_every_suite() {
     for era in Era::ALL {
-        for casting in castings(era) {
-            let mut suite = suite(era, *casting);
+        for casting in Casting::ALL {
+            let mut suite = suite(era, casting);
             let every = suite.cases.len().div_ceil(SAMPLE);
             suite.cases = suite.cases.into_iter().step_by(every).collect();
             let profile = embedded(era, &[], 10_000);
