@@ -32,6 +32,8 @@ struct References {
 struct Renaming {
     /// By the old number; zero for an ID to which nothing refers.
     names: [u8; IDS + 1],
+    /// The highest old number.
+    highest: usize,
     /// Whether any ID gets another number than it has.
     moves: bool,
 }
@@ -57,9 +59,9 @@ impl World {
     /// Puts the world into canonical form, and answers how many writes it tells apart.
     pub fn make_canonical(&mut self) -> WriteNumber {
         let renaming = self.names_by_appearance();
-        let idle = self.forget_unreferenced(&renaming.names);
-        self.count_from_zero(idle);
-        let writes = self.renumber_writes();
+        let idle = self.forget_unreferenced(&renaming);
+        self.count_from_zero(renaming.highest, idle);
+        let writes = self.renumber_writes(renaming.highest);
         if renaming.moves {
             self.rename_ids(&renaming.names);
         }
@@ -76,71 +78,89 @@ impl World {
 
     fn names_by_appearance(&mut self) -> Renaming {
         let mut names = [0_u8; IDS + 1];
-        let (mut count, mut moves) = (0, false);
+        let (mut count, mut highest, mut moves) = (0, 0, false);
         self.visit_ids(|id| {
             let slot = usize::from(id.0);
             if slot != 0 && names[slot] == 0 {
                 count += 1;
                 names[slot] = count;
+                highest = highest.max(slot);
                 moves |= count != id.0;
             }
         });
-        Renaming { names, moves }
+        Renaming {
+            names,
+            highest,
+            moves,
+        }
     }
 
     /// Answers whether there is an offset that says nothing.
-    fn forget_unreferenced(&mut self, names: &[u8; IDS + 1]) -> bool {
-        let References { low, high, idle } = self.references();
+    fn forget_unreferenced(&mut self, renaming: &Renaming) -> bool {
+        let References { low, high, idle } = self.references(renaming.highest);
         let low = self.lowest_of_axis(low);
-        for (history, slot) in self.histories.iter_mut().zip(1..) {
-            if names[slot] != 0 {
+        let (named, unnamed) = self.histories.split_at_mut(renaming.highest);
+        for (history, slot) in named.iter_mut().zip(1..) {
+            if renaming.names[slot] == 0 {
+                *history = History::default();
+            } else if !history.tokens.is_empty() {
                 history.forget_before(low[slot]);
                 history.forget_after(high[slot]);
-            } else if *history != History::default() {
-                *history = History::default();
             }
         }
+        unnamed.fill(History::default());
         idle
     }
 
     /// A retired offset does not keep anything alive.
-    fn references(&mut self) -> References {
+    fn references(&mut self, highest: usize) -> References {
         let mut references = References {
             low: [ReplOffset(i16::MAX); IDS + 1],
             high: [ReplOffset(i16::MIN); IDS + 1],
             idle: false,
         };
-        let bases = self.bases();
+        let bases = self.bases(highest);
         self.visit_offsets(|id, offset| {
             let slot = usize::from(id.0);
             references.high[slot] = references.high[slot].max(*offset);
             if *offset >= bases[slot] {
                 references.low[slot] = references.low[slot].min(*offset);
             }
-            references.idle |= *offset < bases[slot] || (slot == 0 && offset.0 != 0);
+            let least = if slot == 0 {
+                *offset
+            } else {
+                bases[slot].plus(-1)
+            };
+            references.idle |= *offset < least || (slot == 0 && offset.0 != 0);
         });
         references
     }
 
-    /// Where each history begins; for the anonymous ID, which has none, zero.
-    fn bases(&self) -> [Offset; IDS + 1] {
-        std::array::from_fn(|slot| match slot {
-            0 => ReplOffset(0),
-            _ => self.histories[slot - 1].base,
-        })
+    /// Where each history begins, up to that of the highest ID in use; for the anonymous ID, which has none, zero.
+    fn bases(&self, highest: usize) -> [Offset; IDS + 1] {
+        let mut bases = [ReplOffset(0); IDS + 1];
+        for (base, history) in bases[1..].iter_mut().zip(&self.histories[..highest]) {
+            *base = history.base;
+        }
+        bases
     }
 
     /// Histories that a node compares, because one is the other's secondary, have a common axis: a replica may
     /// be told tomorrow to call by the one name what it calls by the other today. What each lets go, all do.
     fn lowest_of_axis(&self, mut low: [Offset; IDS + 1]) -> [Offset; IDS + 1] {
         for _ in 0..self.count {
+            let mut moved = false;
             for node in self.nodes_in_use() {
                 let Some(former) = node.secondary else {
                     continue;
                 };
                 let (own, former) = (usize::from(axis(node).0), usize::from(former.id.0));
                 let lowest = low[own].min(low[former]);
+                moved |= low[own] != low[former];
                 (low[own], low[former]) = (lowest, lowest);
+            }
+            if !moved {
+                break;
             }
         }
         low
@@ -148,8 +168,8 @@ impl World {
 
     /// Histories with a common axis keep a common zero. All retired offsets of a history mean the same: nothing.
     /// The highest stands for them all. So does zero for the offset of a node that has no name to count under.
-    fn count_from_zero(&mut self, idle: bool) {
-        let bases = self.bases();
+    fn count_from_zero(&mut self, highest: usize, idle: bool) {
+        let bases = self.bases(highest);
         let zero = self.lowest_of_axis(bases);
         if !idle && zero == [ReplOffset(0); IDS + 1] {
             return;
@@ -161,16 +181,17 @@ impl World {
                 *offset = from((*offset).max(bases[slot].plus(-1)), zero[slot]);
             }
         });
-        for (history, zero) in self.histories.iter_mut().zip(&zero[1..]) {
+        for (history, zero) in self.histories[..highest].iter_mut().zip(&zero[1..]) {
             history.base = from(history.base, *zero);
         }
     }
 
-    fn renumber_writes(&mut self) -> WriteNumber {
-        let renumbering = self.renumbering();
+    fn renumber_writes(&mut self, histories: usize) -> WriteNumber {
+        let renumbering = self.renumbering(histories);
         let number = |write: WriteNumber| renumbering.numbers[usize::from(write)];
         if renumbering.moves {
             self.visit_writes(
+                histories,
                 |data| *data = data.renumbered(|write| (number(write) != 0).then(|| number(write))),
                 |tokens| *tokens = tokens.renumbered(number),
             );
@@ -180,45 +201,62 @@ impl World {
 
     /// Two writes that stand in no command and in the same data sets are one; the higher number stays, because
     /// order is all that a number says.
-    fn renumbering(&mut self) -> Renumbering {
-        let mut columns = [0_u64; MAX_WRITES as usize + 1];
+    fn renumbering(&mut self, histories: usize) -> Renumbering {
+        let (in_data, in_command) = self.writes_by_place(histories);
+        let all = in_data.union(in_command);
+        let mut kept = in_command;
+        let alone = in_data.without(in_command);
+        if alone.count() < 2 {
+            kept = all;
+        } else {
+            let columns = self.columns(histories, alone);
+            let (mut seen, mut len) = ([0; MAX_WRITES as usize], 0);
+            for write in alone.writes().rev() {
+                let own = columns[usize::from(write)];
+                if !seen[..len].contains(&own) {
+                    seen[len] = own;
+                    len += 1;
+                    kept = kept.with(write);
+                }
+            }
+        }
+        let mut numbers = [0; MAX_WRITES as usize + 1];
+        for (write, number) in kept.writes().zip(1..) {
+            numbers[usize::from(write)] = number;
+        }
+        Renumbering {
+            numbers,
+            count: kept.count(),
+            moves: kept != all || kept.newest() != kept.count(),
+        }
+    }
+
+    /// The writes in data sets, and those in commands.
+    fn writes_by_place(&mut self, histories: usize) -> (Data, Data) {
         let (mut in_data, mut in_command) = (Data::EMPTY, Data::EMPTY);
+        self.visit_writes(
+            histories,
+            |data| in_data = in_data.union(*data),
+            |tokens| in_command = in_command.union(tokens.writes()),
+        );
+        (in_data.sound(), in_command)
+    }
+
+    /// For each of these writes the data sets it is in, a bit for each.
+    fn columns(&mut self, histories: usize, of: Data) -> [u64; MAX_WRITES as usize + 1] {
+        let mut columns = [0_u64; MAX_WRITES as usize + 1];
         let mut column = 1;
         self.visit_writes(
+            histories,
             |data| {
-                in_data = in_data.union(*data);
-                for write in data.writes() {
+                for write in data.both(of).writes() {
                     columns[usize::from(write)] |= column;
                 }
                 column <<= 1;
             },
-            |tokens| in_command = in_command.union(tokens.writes()),
+            |_| (),
         );
-        let mut kept = in_command;
-        let (mut seen, mut alone) = ([0; MAX_WRITES as usize], 0);
-        for write in (1..=in_data.newest()).rev() {
-            let own = columns[usize::from(write)];
-            if own != 0 && !in_command.contains(write) && !seen[..alone].contains(&own) {
-                seen[alone] = own;
-                alone += 1;
-                kept = kept.with(write);
-            }
-        }
-        let mut numbers = [0; MAX_WRITES as usize + 1];
-        let mut count = 0;
-        for write in kept.writes() {
-            count += 1;
-            numbers[usize::from(write)] = count;
-        }
-        let moves = in_data
-            .union(in_command)
-            .writes()
-            .any(|write| numbers[usize::from(write)] != write);
-        Renumbering {
-            numbers,
-            count,
-            moves,
-        }
+        columns
     }
 
     fn rename_ids(&mut self, names: &[u8; IDS + 1]) {
@@ -241,12 +279,8 @@ impl World {
     /// Every write that something in the world contains.
     pub fn writes_in_use(&self) -> Data {
         let mut copy = *self;
-        let (mut in_data, mut in_commands) = (Data::EMPTY, Data::EMPTY);
-        copy.visit_writes(
-            |data| in_data = in_data.union(*data),
-            |tokens| in_commands = in_commands.union(tokens.writes()),
-        );
-        in_data.union(in_commands)
+        let (in_data, in_command) = copy.writes_by_place(IDS);
+        in_data.union(in_command)
     }
 
     /// What a label means, in the history it names.
@@ -334,9 +368,10 @@ impl World {
         }
     }
 
-    /// Shows every data set and every sequence of commands.
+    /// Shows every data set and every sequence of commands, in so many histories.
     fn visit_writes(
         &mut self,
+        histories: usize,
         mut see_data: impl FnMut(&mut Data),
         mut see_tokens: impl FnMut(&mut Tokens),
     ) {
@@ -365,11 +400,9 @@ impl World {
             }
             see_tokens(&mut link.stream.tokens);
         }
-        for history in &mut self.histories {
-            if *history != History::default() {
-                see_data(&mut history.base_data);
-                see_tokens(&mut history.tokens);
-            }
+        for history in &mut self.histories[..histories] {
+            see_data(&mut history.base_data);
+            see_tokens(&mut history.tokens);
         }
     }
 }

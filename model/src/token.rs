@@ -357,13 +357,31 @@ impl Data {
     }
 
     /// The writes in it, lowest first.
-    pub fn writes(self) -> impl Iterator<Item = WriteNumber> {
-        let mut left = self.0 & ALL_WRITES;
-        std::iter::from_fn(move || {
-            let lowest = (left != 0).then_some(left.trailing_zeros() as WriteNumber)?;
-            left &= left - 1;
-            Some(lowest)
-        })
+    pub fn writes(self) -> Writes {
+        Writes(self.0 & ALL_WRITES)
+    }
+
+    /// How many writes are in it.
+    pub const fn count(self) -> WriteNumber {
+        (self.0 & ALL_WRITES).count_ones() as WriteNumber
+    }
+
+    /// The writes in it, as a true history would have them.
+    #[must_use]
+    pub const fn sound(self) -> Self {
+        Self(self.0 & ALL_WRITES)
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub const fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// What is not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// This data set after one more command.
@@ -394,6 +412,28 @@ impl Data {
                 .filter_map(number)
                 .fold(corrupt, |bits, write| bits | 1 << write),
         )
+    }
+}
+
+/// The writes in a data set, lowest first.
+#[derive(Clone)]
+pub struct Writes(u16);
+
+impl Iterator for Writes {
+    type Item = WriteNumber;
+
+    fn next(&mut self) -> Option<WriteNumber> {
+        let lowest = (self.0 != 0).then_some(self.0.trailing_zeros() as WriteNumber)?;
+        self.0 &= self.0 - 1;
+        Some(lowest)
+    }
+}
+
+impl DoubleEndedIterator for Writes {
+    fn next_back(&mut self) -> Option<WriteNumber> {
+        let highest = self.0.checked_ilog2()? as WriteNumber;
+        self.0 &= !(1 << highest);
+        Some(highest)
     }
 }
 
