@@ -24,8 +24,8 @@ impl Model for Search {
         vec![self.beginning()]
     }
 
-    fn actions(&self, _: &World, actions: &mut Vec<Step>) {
-        actions.extend(&self.steps);
+    fn actions(&self, world: &World, actions: &mut Vec<Step>) {
+        actions.extend(self.steps_from(world).map(|(_, step)| step));
     }
 
     fn next_state(&self, world: &World, step: Step) -> Option<World> {

@@ -7,6 +7,8 @@ use crate::step::Step;
 use crate::walk::{End, fingerprint};
 use crate::world::World;
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 
 /// The place of a world in [`Graph::worlds`].
 pub type WorldIndex = u32;
@@ -65,21 +67,20 @@ impl Graph {
 
     fn expand(&mut self, search: &Search, from: WorldIndex, found: &mut HashMap<u64, WorldIndex>) {
         let world = self.worlds[from as usize];
-        for (place, &step) in search.steps.iter().enumerate() {
-            let Some(next) = search.next(&world, step) else {
-                continue;
-            };
+        let ControlFlow::Continue(()) = search.each_next(&world, |place, next| {
             let new = self.worlds.len() as WorldIndex;
-            let to = *found.entry(fingerprint(&next)).or_insert(new);
+            let to = *found.entry(fingerprint(next)).or_insert(new);
             if to == new {
-                self.worlds.push(next);
+                search.judge(&world, next);
+                self.worlds.push(*next);
                 self.came_from.push((from, place as u16));
             }
             self.arrows.push(Arrow {
                 step: place as u16,
                 to,
             });
-        }
+            ControlFlow::<Infallible>::Continue(())
+        });
     }
 
     /// The edges that start at a world.

@@ -5,7 +5,7 @@
 //! ([`rules::primary`], [`rules::snapshot`], [`rules::replica`], [`rules::roles`], [`rules::process`],
 //! [`rules::environment`]); [`decision`] holds the choices as functions over numbers; [`rulebook`] says where versions
 //! differ; [`property`] and [`history`] say what must hold, and of what; [`fault`] breaks one entry at a time. Then the
-//! machinery: [`scope`], [`canonical`], [`packed`], [`search`], [`walk`], [`survey`], [`symmetry`], [`graph`],
+//! machinery: [`scope`], [`canonical`], [`need`], [`packed`], [`search`], [`walk`], [`survey`], [`symmetry`], [`graph`],
 //! [`liveness`], [`claims`], [`checker`], and [`mutate`], which doubts it all.
 //!
 //! What people see of it is made by [`narrate`], [`diagram`], [`dot`] and [`itf`]; [`prose`] finds again what
@@ -46,6 +46,7 @@ pub mod link;
 pub mod liveness;
 pub mod mutate;
 pub mod narrate;
+pub mod need;
 pub mod offset;
 pub mod oracle;
 pub mod packed;

@@ -23,8 +23,9 @@ const NODE_WORDS: usize = 5;
 const LINK_WORDS: usize = 5;
 const HISTORY_WORDS: usize = 2;
 
-/// The most words that a world takes.
-pub const MAX_WORDS: usize = 1 + MAX_NODES * (NODE_WORDS + LINK_WORDS) + IDS * HISTORY_WORDS;
+/// The most words that a world takes, made even: they are hashed in pairs.
+pub const MAX_WORDS: usize =
+    (1 + MAX_NODES * (NODE_WORDS + LINK_WORDS) + IDS * HISTORY_WORDS).next_multiple_of(2);
 
 /// A packed world: a word about the whole, then the nodes, the links, and the histories that have a name.
 #[derive(Clone, Copy)]
@@ -36,6 +37,13 @@ pub struct Packed {
 impl World {
     /// This world in few words.
     pub fn pack(&self) -> Packed {
+        let mut packed = Packed::EMPTY;
+        self.pack_into(&mut packed);
+        packed
+    }
+
+    /// The same, into words that are there already.
+    pub fn pack_into(&self, packed: &mut Packed) {
         let Self {
             count,
             nodes,
@@ -44,33 +52,31 @@ impl World {
             stranger,
             broken,
         } = self;
+        let unnamed = histories.iter().rev();
+        let unnamed = unnamed.take_while(|history| **history == History::default());
+        let named = histories.len() - unnamed.count();
         let nodes = &nodes[..usize::from(*count)];
         let links = &links[..usize::from(*count)];
-        let mut named = histories.len();
-        while named > 0 && histories[named - 1] == History::default() {
-            named -= 1;
-        }
 
-        let mut packed = Packed {
-            words: [0; MAX_WORDS],
-            len: 0,
-        };
+        packed.len = 0;
         let mut head = Word::default();
         head.put(*broken);
         head.put(*count);
         head.put(named as u8);
         head.put(*stranger);
-        packed.push(head.bits);
+        packed.push([head.bits]);
         for node in nodes {
-            pack_node(node, &mut packed);
+            packed.push(pack_node(node));
         }
         for link in links {
-            pack_link(link, &mut packed);
+            packed.push(pack_link(link));
         }
         for history in &histories[..named] {
-            pack_history(history, &mut packed);
+            packed.push(pack_history(history));
         }
-        packed
+        if packed.len % 2 == 1 {
+            packed.words[packed.len] = 0;
+        }
     }
 
     /// The world of these words, which [`Self::pack`] has made.
@@ -102,15 +108,23 @@ impl World {
     }
 }
 
+/// Two words at a time; how many there are follows from the first one.
 impl Hash for Packed {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for word in self.words() {
-            state.write_u64(*word);
+        let pairs = self.words[..self.len.next_multiple_of(2)].chunks_exact(2);
+        for pair in pairs {
+            state.write_u128(u128::from(pair[0]) | u128::from(pair[1]) << 64);
         }
     }
 }
 
 impl Packed {
+    /// Room for one.
+    pub const EMPTY: Self = Self {
+        words: [0; MAX_WORDS],
+        len: 0,
+    };
+
     /// A fingerprint of the world; equal worlds have equal ones, and the converse fails once in 2^64 pairs.
     pub fn fingerprint(&self) -> u64 {
         FixedState::with_seed(0).hash_one(self)
@@ -121,20 +135,25 @@ impl Packed {
         &self.words[..self.len]
     }
 
-    fn push(&mut self, word: u64) {
-        self.words[self.len] = word;
-        self.len += 1;
+    fn push<const N: usize>(&mut self, words: [u64; N]) {
+        self.words[self.len..self.len + N].copy_from_slice(&words);
+        self.len += N;
     }
 }
 
-/// Worlds one after the other, without the zero bytes that most of a packed world is made of.
+/// Worlds one after the other, each word without the zero bytes at its upper end.
 #[derive(Debug, Default)]
 pub struct Squeezed {
-    /// For each world the number of its words; for each word a byte that says which of its bytes are not zero,
-    /// and those.
+    /// For each world the number of its words, half a byte for the length of each of them, and their bytes.
     bytes: Vec<u8>,
     len: usize,
 }
+
+/// The bytes of one word.
+const WORD: usize = size_of::<u64>();
+
+/// The most bytes a world takes; at its end a whole word is written, however few of its bytes count.
+const MOST_BYTES: usize = 1 + MAX_WORDS.div_ceil(2) + MAX_WORDS * WORD + WORD;
 
 impl Squeezed {
     /// One world, and room for more.
@@ -156,45 +175,40 @@ impl Squeezed {
 
     /// Adds a world.
     pub fn push(&mut self, packed: &Packed) {
-        self.bytes.reserve(1 + packed.len * (1 + size_of::<u64>()));
-        self.bytes.push(packed.len as u8);
-        for &word in packed.words() {
-            let mut present = 0;
-            let (mut squeezed, mut len) = ([0; size_of::<u64>()], 0);
-            for (index, byte) in word.to_le_bytes().into_iter().enumerate() {
-                squeezed[len] = byte;
-                len += usize::from(byte != 0);
-                present |= u8::from(byte != 0) << index;
-            }
-            self.bytes.push(present);
-            self.bytes.extend_from_slice(&squeezed[..len]);
+        let mut bytes = [0; MOST_BYTES];
+        bytes[0] = packed.len as u8;
+        let mut at = 1 + packed.len.div_ceil(2);
+        for (index, word) in packed.words().iter().enumerate() {
+            let len = WORD - word.leading_zeros() as usize / 8;
+            bytes[1 + index / 2] |= (len as u8) << (index % 2 * 4);
+            bytes[at..at + WORD].copy_from_slice(&word.to_le_bytes());
+            at += len;
         }
+        self.bytes.extend_from_slice(&bytes[..at]);
         self.len += 1;
     }
 
     /// The worlds, in the order in which they came.
     pub fn worlds(&self) -> impl Iterator<Item = World> + '_ {
-        let mut bytes = self.bytes.iter().copied();
+        let mut rest = &self.bytes[..];
         (0..self.len).map(move |_| {
-            let mut next = || bytes.next().expect("a squeezed world is whole");
-            let mut packed = Packed {
-                words: [0; MAX_WORDS],
-                len: usize::from(next()),
-            };
-            for word in &mut packed.words[..packed.len] {
-                let present = next();
-                for index in 0..8 {
-                    if present >> index & 1 == 1 {
-                        *word |= u64::from(next()) << (8 * index);
-                    }
-                }
+            let words = usize::from(rest[0]);
+            let (lens, mut bytes) = rest[1..].split_at(words.div_ceil(2));
+            let mut packed = [0; MAX_WORDS];
+            for (index, word) in packed[..words].iter_mut().enumerate() {
+                let len = usize::from(lens[index / 2] >> (index % 2 * 4) & 15);
+                let mut whole = [0; WORD];
+                whole[..len].copy_from_slice(&bytes[..len]);
+                *word = u64::from_le_bytes(whole);
+                bytes = &bytes[len..];
             }
-            World::unpack(packed.words())
+            rest = bytes;
+            World::unpack(&packed[..words])
         })
     }
 }
 
-fn pack_node(node: &Node, packed: &mut Packed) {
+fn pack_node(node: &Node) -> [u64; NODE_WORDS] {
     let Node {
         role,
         data,
@@ -212,21 +226,19 @@ fn pack_node(node: &Node, packed: &mut Packed) {
     } = *node;
     let first = backlog.map(|backlog| backlog.first);
     let tokens = backlog.map_or(Tokens::EMPTY, |backlog| backlog.tokens);
-    packed.push(tokens.bits());
-    packed.push(
-        Word::of((role, data))
-            .and((id, offset))
-            .and((secondary, told))
-            .bits,
-    );
+    let own = Word::of((role, data)).and((id, offset));
     let databases = (stream_database, selected);
-    packed.push(Word::of((first, snapshot)).and(databases).bits);
-    packed.push(Word::of((saved, following)).and(begun.half).bits);
-    packed.push(begun.transaction.bits());
+    [
+        low_first(tokens),
+        own.and((secondary, told)).bits,
+        Word::of((first, snapshot)).and(databases).bits,
+        Word::of((saved, following)).and(begun.half).bits,
+        low_first(begun.transaction),
+    ]
 }
 
 fn unpack_node(next: &mut impl FnMut() -> u64) -> Node {
-    let tokens = Tokens::from_bits(next());
+    let tokens = tokens_of(next());
     let mut word = Word::unread(next());
     let ((role, data), (id, offset), (secondary, told)) = (word.take(), word.take(), word.take());
     let mut word = Word::unread(next());
@@ -234,7 +246,7 @@ fn unpack_node(next: &mut impl FnMut() -> u64) -> Node {
         (word.take(), word.take());
     let mut word = Word::unread(next());
     let ((saved, following), half) = (word.take(), word.take());
-    let transaction = Tokens::from_bits(next());
+    let transaction = tokens_of(next());
     Node {
         role,
         data,
@@ -252,7 +264,7 @@ fn unpack_node(next: &mut impl FnMut() -> u64) -> Node {
     }
 }
 
-fn pack_link(link: &Link, packed: &mut Packed) {
+fn pack_link(link: &Link) -> [u64; LINK_WORDS] {
     let Link {
         wire,
         replica,
@@ -268,21 +280,19 @@ fn pack_link(link: &Link, packed: &mut Packed) {
         unsent_from,
         stale,
     } = *link;
-    let ends = (wire, (replica, primary));
-    packed.push(stream.tokens.bits());
-    packed.push(
-        Word::of(ends)
-            .and((with_sync, stream.starts_with_tail))
-            .and((request, acknowledgement))
-            .bits,
-    );
-    packed.push(Word::of((reply, payload)).bits);
-    packed.push(Word::of(announced).and((acknowledged, unsent_from)).bits);
-    packed.push(Word::of(stale).bits);
+    let ends = Word::of((wire, (replica, primary)));
+    let up = (request, acknowledgement);
+    [
+        low_first(stream.tokens),
+        ends.and((with_sync, stream.starts_with_tail)).and(up).bits,
+        Word::of((reply, payload)).bits,
+        Word::of(announced).and((acknowledged, unsent_from)).bits,
+        Word::of(stale).bits,
+    ]
 }
 
 fn unpack_link(next: &mut impl FnMut() -> u64) -> Link {
-    let tokens = Tokens::from_bits(next());
+    let tokens = tokens_of(next());
     let mut word = Word::unread(next());
     let (wire, (replica, primary)) = word.take();
     let (with_sync, starts_with_tail) = word.take();
@@ -310,24 +320,33 @@ fn unpack_link(next: &mut impl FnMut() -> u64) -> Link {
     }
 }
 
-fn pack_history(history: &History, packed: &mut Packed) {
+fn pack_history(history: &History) -> [u64; HISTORY_WORDS] {
     let History {
         base,
         base_data,
         tokens,
     } = *history;
-    packed.push(tokens.bits());
-    packed.push(Word::of((base, base_data)).bits);
+    [low_first(tokens), Word::of((base, base_data)).bits]
 }
 
 fn unpack_history(next: &mut impl FnMut() -> u64) -> History {
-    let tokens = Tokens::from_bits(next());
+    let tokens = tokens_of(next());
     let (base, base_data) = Word::unread(next()).take();
     History {
         base,
         base_data,
         tokens,
     }
+}
+
+/// Commands as a number that is the smaller the fewer they are.
+const fn low_first(tokens: Tokens) -> u64 {
+    tokens.bits().rotate_left(4)
+}
+
+/// The commands of this number.
+const fn tokens_of(word: u64) -> Tokens {
+    Tokens::from_bits(word.rotate_right(4))
 }
 
 /// A word that is filled, or read, from the lowest bit up.

@@ -1,10 +1,10 @@
 //! What must hold: the safety properties of `PROTOCOL §6`, each a named function with its sentence.
 //!
-//! A property looks at one step: the world before, the step, the world after. Most read only the world
-//! after. They read the ghosts ([`crate::history`]), which no rule does. The convergence property L1 speaks
+//! Most are invariants: they look at a world ([`Place`]), and hold in each that can be reached. The others say how a
+//! world may change, and look at one step ([`Edge`]): the world before, what happened, the world after. S13 is of both kinds.
+//! They read the ghosts ([`crate::history`]), which no rule does. The convergence property L1 speaks
 //! about whole behaviours and is judged on the graph ([`crate::liveness`]). `labels` holds what concerns names,
 //! offsets and data, `answers` what concerns requests and what is sent for them, `links` established links.
-//!
 
 mod answers;
 mod labels;
@@ -70,39 +70,39 @@ pub struct Edge<'a> {
     pub after: &'a World,
     /// Era and configuration.
     pub setting: &'a Setting,
+}
+
+/// A world, and how much of it has to be judged: what an invariant looks at.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The world.
+    pub world: &'a World,
+    /// Era and configuration.
+    pub setting: &'a Setting,
     /// What has to be judged.
     change: Change,
 }
 
 /// Which parts of a world a step has changed, a bit for each node and each link.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Change {
     nodes: u8,
     links: u8,
     histories: bool,
-    stranger: bool,
 }
 
 impl Change {
-    const NOTHING: Self = Self {
-        nodes: 0,
-        links: 0,
-        histories: false,
-        stranger: false,
-    };
-
     const EVERYTHING: Self = Self {
         nodes: u8::MAX,
         links: u8::MAX,
         histories: true,
-        stranger: true,
     };
 
     fn between(before: &World, after: &World) -> Self {
         let mut change = Self {
+            nodes: 0,
+            links: 0,
             histories: before.histories != after.histories,
-            stranger: before.stranger != after.stranger,
-            ..Self::NOTHING
         };
         for node in after.node_ids() {
             let bit = 1 << node as u8;
@@ -117,39 +117,24 @@ impl Change {
     }
 }
 
-impl<'a> Edge<'a> {
-    /// A step of which nothing is known: every property is judged on the whole world after it.
-    pub const fn new(
-        before: &'a World,
-        step: Step,
-        after: &'a World,
-        setting: &'a Setting,
-    ) -> Self {
+impl<'a> Place<'a> {
+    /// A world of which nothing is known.
+    pub const fn new(world: &'a World, setting: &'a Setting) -> Self {
         Self {
-            before,
-            step,
-            after,
+            world,
             setting,
             change: Change::EVERYTHING,
         }
     }
 
-    /// A step from a world in which every property that is watched holds: what has not changed need not be
-    /// judged again. `None` if nothing has.
-    pub fn from_sound(
-        before: &'a World,
-        step: Step,
-        after: &'a World,
-        setting: &'a Setting,
-    ) -> Option<Self> {
-        let change = Change::between(before, after);
-        (change != Change::NOTHING).then_some(Self {
-            before,
-            step,
-            after,
+    /// A world that one step leads to from a world in which every invariant that is watched holds: what has not
+    /// changed need not be judged again.
+    pub fn after_sound(before: &World, world: &'a World, setting: &'a Setting) -> Self {
+        Self {
+            world,
             setting,
-            change,
-        })
+            change: Change::between(before, world),
+        }
     }
 
     /// Whether a node has to be judged.
@@ -157,47 +142,42 @@ impl<'a> Edge<'a> {
         self.change.nodes >> node as u8 & 1 == 1
     }
 
-    /// Whether a link has to be judged, the nodes at its ends apart.
-    fn concerns_link(&self, replica: NodeId) -> bool {
-        self.change.links >> replica as u8 & 1 == 1
-    }
-
     /// Whether a link has to be judged, or a node at one of its ends.
     fn concerns_ends(&self, replica: NodeId) -> bool {
-        let parent = self.after.parent(replica);
-        self.concerns_link(replica)
+        let parent = self.world.parent(replica);
+        self.change.links >> replica as u8 & 1 == 1
             || self.concerns_node(replica)
             || parent.is_some_and(|parent| self.concerns_node(parent))
     }
 
     /// The nodes to be judged.
-    fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.after
-            .node_ids()
-            .filter(|&node| self.concerns_node(node))
+    fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        nodes_in(self.change.nodes, self.world)
     }
 
     /// The replicas whose link has to be judged, the nodes at its ends apart.
-    fn links(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.after
-            .node_ids()
-            .filter(|&replica| self.concerns_link(replica))
+    fn links(&self) -> impl Iterator<Item = NodeId> + use<> {
+        nodes_in(self.change.links, self.world)
     }
 
     /// The replicas whose link has to be judged together with the nodes at its ends.
     fn links_with_ends(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.after
+        self.world
             .node_ids()
             .filter(|&replica| self.concerns_ends(replica))
     }
 
     /// The nodes to be judged where what truly happened is read too.
-    fn nodes_by_history(&self) -> impl Iterator<Item = NodeId> + '_ {
-        let all = self.change.histories;
-        self.after
-            .node_ids()
-            .filter(move |&node| all || self.concerns_node(node))
+    fn nodes_by_history(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let all = if self.change.histories { u8::MAX } else { 0 };
+        nodes_in(all | self.change.nodes, self.world)
     }
+}
+
+/// The nodes there are among those with a bit.
+fn nodes_in(bits: u8, world: &World) -> impl Iterator<Item = NodeId> + use<> {
+    let nodes = world.node_ids();
+    nodes.filter(move |&node| bits >> node as u8 & 1 == 1)
 }
 
 impl Property {
@@ -298,35 +278,64 @@ impl Property {
         )
     }
 
-    /// Whether it holds on this step; L1, which is about behaviours, holds on every step.
-    pub fn holds(self, edge: &Edge<'_>) -> bool {
+    /// Whether it holds in the world that a step has led to, as far as it is an invariant.
+    pub fn holds_in(self, place: &Place<'_>) -> bool {
         match self {
-            Self::S1 => labels::are_true(edge),
-            Self::S2 => labels::equal_ones_have_equal_data(edge),
+            Self::S1 => labels::are_true(place),
+            Self::S2 => labels::equal_ones_have_equal_data(place),
+            Self::S4 => answers::snapshots_match_their_labels(place),
+            Self::S5 => labels::backlogs_end_the_stream(place),
+            Self::S6 => labels::secondary_ids_name_a_common_past(place),
+            Self::S7 => labels::uncounted_writes_retire_them(place),
+            Self::S9 => labels::offsets_lie_between_commands(place),
+            Self::S10 => links::carry_only_the_stream(place),
+            Self::S12 => links::acknowledgements_are_sound(place),
+            Self::S13 => links::share_one_name(place),
+            Self::S3 | Self::S8 | Self::S11 | Self::S14 | Self::S15 | Self::S16 => true,
+            Self::L1 | Self::L2 => true,
+        }
+    }
+
+    /// Whether it holds of a step, as far as it says how the world may change.
+    pub fn holds_of(self, edge: &Edge<'_>) -> bool {
+        match self {
             Self::S3 => answers::continued_exactly(edge),
-            Self::S4 => answers::snapshots_match_their_labels(edge),
-            Self::S5 => labels::backlogs_end_the_stream(edge),
-            Self::S6 => labels::secondary_ids_name_a_common_past(edge),
-            Self::S7 => labels::uncounted_writes_retire_them(edge),
             Self::S8 => labels::histories_have_one_writer(edge),
-            Self::S9 => labels::offsets_lie_between_commands(edge),
-            Self::S10 => links::carry_only_the_stream(edge),
             Self::S11 => links::commands_find_their_database(edge),
-            Self::S12 => links::acknowledgements_are_sound(edge),
-            Self::S13 => links::followers_share_the_history(edge),
+            Self::S13 => links::none_stays_across_a_load(edge),
             Self::S14 => labels::data_stay_until_replaced(edge),
             Self::S15 => labels::offsets_do_not_go_back(edge),
             Self::S16 => answers::foreign_requests_are_refused(edge),
-            Self::L1 => true,
             Self::L2 => answers::whoever_can_be_continued_is(edge),
+            Self::S1 | Self::S2 | Self::S4 | Self::S5 | Self::S6 | Self::S7 => true,
+            Self::S9 | Self::S10 | Self::S12 | Self::L1 => true,
         }
+    }
+
+    /// Whether it holds on this step and after it; L1, which is about behaviours, holds on every step.
+    pub fn holds(self, edge: &Edge<'_>) -> bool {
+        self.holds_of(edge) && self.holds_in(&Place::new(edge.after, edge.setting))
     }
 }
 
-/// The bits of all properties in `watched` that this step breaks.
+/// The bits of all properties in `watched` that this step breaks, or that do not hold after it.
 pub fn broken_by(edge: &Edge<'_>, watched: u32) -> u32 {
+    broken_of(edge, watched) | broken_in(&Place::new(edge.after, edge.setting), watched)
+}
+
+/// The bits of all properties in `watched` that say how the world may change, and that this step breaks.
+pub fn broken_of(edge: &Edge<'_>, watched: u32) -> u32 {
+    failing(watched, |property| property.holds_of(edge))
+}
+
+/// The bits of all invariants in `watched` that do not hold in this place.
+pub fn broken_in(place: &Place<'_>, watched: u32) -> u32 {
+    failing(watched, |property| property.holds_in(place))
+}
+
+fn failing(watched: u32, holds: impl Fn(Property) -> bool) -> u32 {
     Property::in_bits(watched)
-        .filter(|property| !property.holds(edge))
+        .filter(|&property| !holds(property))
         .fold(0, |bits, property| bits | property.bit())
 }
 

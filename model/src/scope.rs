@@ -116,6 +116,38 @@ const fn yes() -> bool {
     true
 }
 
+/// What of a world may be forgotten, a bit for each node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unseen {
+    saved: u8,
+    own_history: u8,
+    secondary: u8,
+}
+
+impl Unseen {
+    /// Whether there is anything to forget.
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Forgets it.
+    pub fn forget(self, world: &mut World) {
+        for node in world.node_ids() {
+            let has = |bits: u8| bits >> node as u8 & 1 == 1;
+            let own = world.node_mut(node);
+            if has(self.saved) {
+                own.saved = None;
+            }
+            if has(self.own_history) {
+                own.forget_own_history();
+            }
+            if has(self.secondary) {
+                own.secondary = None;
+            }
+        }
+    }
+}
+
 /// A scope with its name and what it is good for.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedScope {
@@ -535,34 +567,32 @@ impl Scope {
             && (self.stale || world.links.iter().all(|link| link.stale.is_none()))
     }
 
-    /// Forgets what nothing will ever read again in this scope:
+    /// What nothing will ever read again in this scope:
     ///
     /// * where nobody restarts, the snapshot files;
     /// * where roles do not change, the name, the numbering and the backlog of a replica without replicas;
     /// * the secondary ID of a node without backlog, if the birth of the next one clears it; and the name it has
     ///   left when it follows nothing either.
-    ///
-    /// Answers whether there was anything to forget.
-    pub fn forget_unseen(&self, world: &mut World, book: &Rulebook) -> bool {
+    pub fn unseen(&self, world: &World, book: &Rulebook) -> Unseen {
         let fixed = !self.roles && !self.role_restarts;
-        let mut forgot = false;
+        let mut unseen = Unseen::default();
         for node in world.node_ids() {
-            let leaf = fixed && !world.is_primary(node) && world.replicas_of(node).next().is_none();
-            let own = world.node_mut(node);
-            if !self.restarts && !self.role_restarts {
-                forgot |= own.saved.take().is_some();
+            let (own, bit) = (world.node(node), 1 << node as u8);
+            let replica = own.role != Role::Primary;
+            let leaf = fixed && replica && world.replicas_of(node).next().is_none();
+            let cleared = own.backlog.is_none() && book.backlog_birth == BacklogBirth::FreshId;
+            let nameless = cleared && replica && own.following.is_none();
+            if own.saved.is_some() && !self.restarts && !self.role_restarts {
+                unseen.saved |= bit;
             }
-            if leaf {
-                forgot |= own.forget_own_history();
+            if own.has_own_history() && (leaf || nameless) {
+                unseen.own_history |= bit;
             }
-            if own.backlog.is_none() && book.backlog_birth == BacklogBirth::FreshId {
-                forgot |= own.secondary.take().is_some();
-                if own.following.is_none() && own.role != Role::Primary {
-                    forgot |= own.forget_own_history();
-                }
+            if own.secondary.is_some() && cleared {
+                unseen.secondary |= bit;
             }
         }
-        forgot
+        unseen
     }
 
     /// What is bounded, in words.

@@ -1,12 +1,14 @@
 //! The graph of a scope, one edge at a time: what both engines walk over.
 
+use crate::need::Needs;
 use crate::packed::Packed;
-use crate::property::{Edge, Property, broken_by};
+use crate::property::{Edge, Place, Property, broken_in, broken_of};
 use crate::rulebook::Rulebook;
 use crate::rules::{Mutant, Setting};
 use crate::scope::Scope;
 use crate::step::Step;
 use crate::world::World;
+use std::ops::ControlFlow;
 
 /// A rulebook, a scope and the properties to watch.
 #[derive(Clone, Debug)]
@@ -17,6 +19,8 @@ pub struct Search {
     pub scope: Scope,
     /// Every step that may apply, in a fixed order.
     pub steps: Vec<Step>,
+    /// What each of them needs to find.
+    needs: Vec<Needs>,
     /// The properties to watch, as bits of [`Property::bit`].
     pub watched: u32,
     /// One more sentence about edges to watch, from [`crate::claims`].
@@ -36,10 +40,11 @@ pub const CLAIM_BIT: u32 = 1 << 31;
 impl Search {
     /// A search that watches every property.
     pub fn new(book: Rulebook, scope: Scope) -> Self {
-        let steps = Step::among(scope.topology)
+        let steps: Vec<Step> = Step::among(scope.topology)
             .into_iter()
             .filter(|step| scope.allows(*step))
             .collect();
+        let needs = steps.iter().map(|&step| Needs::of(step)).collect();
         let watched = Property::ALL
             .iter()
             .fold(0, |bits, property| bits | property.bit());
@@ -47,6 +52,7 @@ impl Search {
             setting: scope.setting(book),
             scope,
             steps,
+            needs,
             watched,
             claim: None,
             canonical: !book.compares_absolute_numbers(),
@@ -102,26 +108,76 @@ impl Search {
         Self { watched, ..self }
     }
 
-    /// The world after a step, in canonical form unless told otherwise, with the properties it breaks;
-    /// `None` where the rule does not apply or changes nothing that matters here, where the result lies outside
-    /// the scope, and after a violation.
-    pub fn next(&self, world: &World, step: Step) -> Option<World> {
-        if world.broken != 0 || !self.scope.has_time_for(world, step) {
-            return None;
-        }
-        let after = step.outcome(world, &self.setting)?;
-        self.judge(world, step, after)
+    /// The steps that are worth trying in a world, with their places in [`Self::steps`].
+    pub fn steps_from(&self, world: &World) -> impl Iterator<Item = (usize, Step)> + '_ {
+        let found = match self.setting.mutant {
+            Some(_) => Needs::ALL,
+            None => Needs::found_in(world),
+        };
+        let steps = self.steps.iter().copied().zip(&self.needs).enumerate();
+        steps.filter_map(move |(place, (step, needs))| {
+            needs.are_met_by(found).then_some((place, step))
+        })
     }
 
-    /// What [`Self::next`] does with the outcome of a step: far fewer steps come here than are tried.
+    /// The world after a step, in canonical form unless told otherwise, with the properties that do not hold; `None`
+    /// where the rule does not apply or changes nothing that matters here, where the result lies outside the scope,
+    /// and after a violation.
+    pub fn next(&self, world: &World, step: Step) -> Option<World> {
+        let mut next = self.outcome(world, step)?;
+        self.settle(world, step, &mut next).then(|| {
+            self.judge(world, &mut next);
+            next
+        })
+    }
+
+    /// Shows every world that one step from here leads to, with the place of that step in [`Self::steps`]. An engine
+    /// comes to most worlds many times, and the invariants are the same each time: they are left to [`Self::judge`],
+    /// which need only see a world that is new.
+    pub fn each_next<B>(
+        &self,
+        world: &World,
+        mut show: impl FnMut(usize, &mut World) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        for (place, step) in self.steps_from(world) {
+            if let Some(next) = &mut self.outcome(world, step)
+                && self.settle(world, step, next)
+            {
+                show(place, next)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn outcome(&self, world: &World, step: Step) -> Option<World> {
+        let goes_on = world.broken == 0 && self.scope.has_time_for(world, step);
+        goes_on.then(|| step.outcome(world, &self.setting))?
+    }
+
+    /// Puts the outcome of a step into canonical form, with the properties that the step breaks. Answers whether it is
+    /// another world, and within the scope. Far fewer steps come here than are tried.
     #[inline(never)]
-    fn judge(&self, world: &World, step: Step, mut next: World) -> Option<World> {
-        let edge = Edge::from_sound(world, step, &next, &self.setting)?;
+    fn settle(&self, world: &World, step: Step, next: &mut World) -> bool {
+        if *next == *world {
+            return false;
+        }
+        let edge = Edge {
+            before: world,
+            step,
+            after: next,
+            setting: &self.setting,
+        };
         let claimed = self.claim.is_none_or(|holds| holds(&edge));
-        let broken = broken_by(&edge, self.watched) | if claimed { 0 } else { CLAIM_BIT };
-        let forgot = self.scope.forget_unseen(&mut next, &self.setting.book);
-        if forgot && broken == 0 && next == *world {
-            return None;
+        let mut broken = broken_of(&edge, self.watched) | if claimed { 0 } else { CLAIM_BIT };
+        let unseen = self.scope.unseen(next, &self.setting.book);
+        if !unseen.is_empty() {
+            // What is forgotten is judged before.
+            let place = Place::after_sound(world, next, &self.setting);
+            broken |= broken_in(&place, self.watched);
+            unseen.forget(next);
+            if broken == 0 && *next == *world {
+                return false;
+            }
         }
         let writes = if self.canonical {
             next.make_canonical()
@@ -129,21 +185,29 @@ impl Search {
             next.writes_in_use().newest()
         };
         next.broken = broken;
-        self.scope.admits_writes(&next, writes).then_some(next)
+        self.scope.admits_writes(next, writes)
+    }
+
+    /// Judges the invariants in a world that one step has led to from this one.
+    pub fn judge(&self, before: &World, world: &mut World) {
+        let place = Place::after_sound(before, world, &self.setting);
+        world.broken |= broken_in(&place, self.watched);
     }
 
     /// A world of this search in few words; with symmetry, the one that stands for all its arrangements.
-    pub fn pack(&self, world: &World) -> Packed {
+    pub fn pack(&self, world: &World, packed: &mut Packed) {
         if self.symmetry {
-            world.least()
+            *packed = world.least();
         } else {
-            world.pack()
+            world.pack_into(packed);
         }
     }
 
     /// The one world that stands for all that differ from this one in nothing that matters in the scope.
     pub fn settled(&self, mut world: World) -> World {
-        self.scope.forget_unseen(&mut world, &self.setting.book);
+        self.scope
+            .unseen(&world, &self.setting.book)
+            .forget(&mut world);
         if self.canonical {
             world.make_canonical();
         }

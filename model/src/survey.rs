@@ -10,8 +10,10 @@ use crate::step::Step;
 use crate::walk::{End, Passed, Progress};
 use crate::world::World;
 use std::collections::{BTreeMap, HashSet};
+use std::convert::Infallible;
 use std::hash::BuildHasherDefault;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -143,7 +145,8 @@ impl Tally {
 /// and may end the survey by answering `false`.
 pub fn survey(search: &Search, means: Means, mut watch: impl FnMut(Progress) -> bool) -> Survey {
     let seen = Seen::new();
-    let beginning = search.pack(&search.beginning());
+    let mut beginning = Packed::EMPTY;
+    search.pack(&search.beginning(), &mut beginning);
     seen.insert(beginning.fingerprint());
     let mut total = Tally::new(search);
     total.next_level.push(Squeezed::of(&beginning));
@@ -239,19 +242,23 @@ impl Level<'_> {
 
     fn expand(&self, world: &World, tally: &mut Tally) {
         let mut degree = 0;
-        for (place, &step) in self.search.steps.iter().enumerate() {
-            let Some(next) = self.search.next(world, step) else {
-                continue;
-            };
+        let mut packed = Packed::EMPTY;
+        let ControlFlow::Continue(()) = self.search.each_next(world, |place, next| {
             degree += 1;
             tally.fired[place] += 1;
-            tally.broken |= next.broken;
-            let next = self.search.pack(&next);
-            if self.seen.insert(next.fingerprint()) {
+            self.search.pack(next, &mut packed);
+            if self.seen.insert(packed.fingerprint()) {
+                let broken = next.broken;
+                self.search.judge(world, next);
+                if next.broken != broken {
+                    self.search.pack(next, &mut packed);
+                }
+                tally.broken |= next.broken;
                 self.found.fetch_add(1, Ordering::Relaxed);
-                tally.keep(&next);
+                tally.keep(&packed);
             }
-        }
+            ControlFlow::<Infallible>::Continue(())
+        });
         tally.degrees[degree] += 1;
     }
 }

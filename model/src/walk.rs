@@ -8,6 +8,7 @@ use crate::search::Search;
 use crate::step::Step;
 use crate::world::World;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 
 /// When to stop.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +152,7 @@ pub fn walk(search: &Search, limits: Limits, mut watch: impl FnMut(Progress) -> 
                 stopped = Some(End::Interrupted);
                 break;
             }
-            stopped = walker.expand(*index, world, &mut next_level);
+            stopped = walker.expand(*index, world, &mut next_level).break_value();
             if stopped.is_some() {
                 break;
             }
@@ -178,35 +179,34 @@ impl Walker<'_> {
         index: u32,
         world: &World,
         next_level: &mut Vec<(u32, World)>,
-    ) -> Option<End> {
+    ) -> ControlFlow<End> {
         let edges_before = self.edges;
-        for (place, &step) in self.search.steps.iter().enumerate() {
-            let Some(next) = self.search.next(world, step) else {
-                continue;
-            };
+        self.search.each_next(world, |place, next| {
             self.edges += 1;
             self.fired[place] += 1;
             let new = self.came_from.len() as u32;
-            if *self.visited.entry(fingerprint(&next)).or_insert(new) != new {
-                continue;
+            if *self.visited.entry(fingerprint(next)).or_insert(new) != new {
+                return ControlFlow::Continue(());
             }
             self.came_from.push((index, place as u16));
+            self.search.judge(world, next);
             if next.broken != 0 {
                 self.violations.push(Violation {
                     broken: next.broken,
                     steps: self.path(new),
                 });
                 if self.limits.stop_at_violation {
-                    return Some(End::Violated);
+                    return ControlFlow::Break(End::Violated);
                 }
             }
-            next_level.push((new, next));
+            next_level.push((new, *next));
             if self.came_from.len() >= self.limits.max_states {
-                return Some(End::TooManyStates);
+                return ControlFlow::Break(End::TooManyStates);
             }
-        }
+            ControlFlow::Continue(())
+        })?;
         self.degrees[(self.edges - edges_before) as usize] += 1;
-        None
+        ControlFlow::Continue(())
     }
 
     fn path(&self, mut index: u32) -> Vec<Step> {

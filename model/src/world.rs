@@ -240,14 +240,14 @@ pub struct Stranger {
 }
 
 /// One state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Eq)]
 pub struct World {
     /// How many nodes there are; the places behind them stay as they were made.
     pub count: u8,
-    /// The servers.
-    pub nodes: [Node; MAX_NODES],
     /// For each node, its link to its primary; unused for a primary.
     pub links: [Link; MAX_NODES],
+    /// The servers.
+    pub nodes: [Node; MAX_NODES],
     /// What truly happened under each ID; the anonymous one has none.
     pub histories: [History; IDS],
     /// The stranger, if there.
@@ -283,17 +283,20 @@ impl Node {
         }
     }
 
-    /// The node without a history of its own: no name, no numbering, no backlog. Answers whether it had any.
-    pub fn forget_own_history(&mut self) -> bool {
-        let had = self.id != Id::ANONYMOUS
+    /// Whether it has a history of its own: a name, a numbering or a backlog.
+    pub fn has_own_history(&self) -> bool {
+        self.id != Id::ANONYMOUS
             || self.offset != ReplOffset(0)
             || self.secondary.is_some()
-            || self.backlog.is_some();
+            || self.backlog.is_some()
+    }
+
+    /// The node without a history of its own.
+    pub fn forget_own_history(&mut self) {
         self.id = Id::ANONYMOUS;
         self.offset = ReplOffset(0);
         self.secondary = None;
         self.backlog = None;
-        had
     }
 
     /// What this node consults when it is asked to continue, with a backlog of `capacity` weighing commands.
@@ -357,6 +360,19 @@ impl Topology {
             }
         }
         world
+    }
+}
+
+/// Only the nodes there are count.
+impl PartialEq for World {
+    fn eq(&self, other: &Self) -> bool {
+        let there = ..usize::from(self.count);
+        self.count == other.count
+            && self.links[there] == other.links[there]
+            && self.nodes[there] == other.nodes[there]
+            && self.histories == other.histories
+            && self.stranger == other.stranger
+            && self.broken == other.broken
     }
 }
 

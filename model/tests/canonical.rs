@@ -47,7 +47,12 @@ fn searches() -> impl Iterator<Item = Search> {
 fn enabled(search: &Search, world: &World) -> Vec<(Step, u32)> {
     let steps = search.steps.iter().filter_map(|&step| {
         let after = step.apply(world, &search.setting)?;
-        let edge = Edge::new(world, step, &after, &search.setting);
+        let edge = Edge {
+            before: world,
+            step,
+            after: &after,
+            setting: &search.setting,
+        };
         // A step that changes only what nothing can tell, as a restart of a nameless primary, is none.
         let (was, is) = (search.settled(*world), search.settled(after));
         let inside = was != is && search.scope.admits(&is);

@@ -223,8 +223,8 @@ fn every_fault_is_caught_by_the_property_it_names() {
         acknowledges-unapplied               psync2     S12        smoke      10    -
         acknowledges-unapplied               psync2-v7  S12        smoke      10    -
         sync-fallback-keeps-id               psync      S1 S7      errors     15   20
-        sync-fallback-keeps-id               psync2     S1 S5 S7 S9 errors     13   20
-        sync-fallback-keeps-id               psync2-v7  S1 S5 S7 S9 errors     13   20
+        sync-fallback-keeps-id               psync2     S1 S5 S7   errors     13   20
+        sync-fallback-keeps-id               psync2-v7  S1 S5 S7   errors     13   20
         transaction-counted-by-command       psync2     S1 S7 S9   transactions   8   13
         transaction-counted-by-command       psync2-v7  S1 S7 S9   transactions   8   13
         transaction-left-open                psync2     S1 S7 S9   handover    3    8

@@ -2,8 +2,8 @@
 
 use crate::decision::Answer;
 use crate::history::Meaning;
-use crate::property::Edge;
 use crate::property::labels::{holding, shared_past};
+use crate::property::{Edge, Place};
 use crate::rulebook::Identity;
 use crate::rules::stranger::wanted_by_stranger;
 use crate::step::Step;
@@ -37,23 +37,23 @@ pub(super) fn continued_exactly(edge: &Edge<'_>) -> bool {
     let stream = edge.after.link(replica).stream;
     let exact = stream.tokens == history.tokens_after(byte.offset_before())
         && stream.starts_with_tail == begun.half.is_some();
-    exact && (data, begun) == holding(edge, replica)
+    exact && (data, begun) == holding(&Place::new(edge.after, edge.setting), replica)
 }
 
 /// S4.
-pub(super) fn snapshots_match_their_labels(edge: &Edge<'_>) -> bool {
-    let concerned = |replica: &NodeId| edge.change.histories || edge.concerns_ends(*replica);
-    edge.after.node_ids().filter(concerned).all(|replica| {
-        let Some(parent) = edge.after.parent(replica) else {
+pub(super) fn snapshots_match_their_labels(place: &Place<'_>) -> bool {
+    let concerned = |replica: &NodeId| place.change.histories || place.concerns_ends(*replica);
+    place.world.node_ids().filter(concerned).all(|replica| {
+        let Some(parent) = place.world.parent(replica) else {
             return true;
         };
-        let link = edge.after.link(replica);
+        let link = place.world.link(replica);
         let announced = match link.reply {
             Some(Reply::FullResync(label)) => Some(label),
             _ => link.announced,
         };
-        let making = edge
-            .after
+        let making = place
+            .world
             .node(parent)
             .snapshot
             .filter(|_| link.primary == PrimaryPhase::Accumulating);
@@ -64,10 +64,10 @@ pub(super) fn snapshots_match_their_labels(edge: &Edge<'_>) -> bool {
             return true;
         }
         let label = announced.unwrap_or(snapshot.label);
-        let Some(history) = edge.after.history(label.id) else {
+        let Some(history) = place.world.history(label.id) else {
             return false;
         };
-        let own = edge.after.node(parent);
+        let own = place.world.node(parent);
         let history = if own.id == label.id {
             history.up_to(own.offset)
         } else {
@@ -149,7 +149,7 @@ pub(super) fn whoever_can_be_continued_is(edge: &Edge<'_>) -> bool {
 
 /// Whoever takes a new name shares with the former one everything it has at that moment.
 fn remembers_too_little(edge: &Edge<'_>) -> bool {
-    edge.nodes().any(|node| {
+    edge.after.node_ids().any(|node| {
         let (before, after) = (edge.before.node(node), edge.after.node(node));
         after.secondary.is_some_and(|former| {
             let is_new = after.secondary != before.secondary && former.id != after.id;

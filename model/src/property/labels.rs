@@ -1,7 +1,7 @@
 //! Properties of names, offsets and data: S1, S2, S5 to S9, S14, S15.
 
 use crate::history::Meaning;
-use crate::property::Edge;
+use crate::property::{Edge, Place};
 use crate::rulebook::{Identity, PartialCommand};
 use crate::step::Step;
 use crate::token::{Begun, Data};
@@ -10,9 +10,9 @@ use crate::world::{Byte, Id, Label, NodeId, World};
 /// What a node truly has: its data, and what it has begun to read if the era counts that.
 pub(super) type Holding = (Data, Begun);
 
-pub(super) fn holding(edge: &Edge<'_>, node: NodeId) -> Holding {
-    let own = edge.after.node(node);
-    let counts_begun = edge.setting.book.partial_command == PartialCommand::KeptAndCounted;
+pub(super) fn holding(place: &Place<'_>, node: NodeId) -> Holding {
+    let own = place.world.node(node);
+    let counts_begun = place.setting.book.partial_command == PartialCommand::KeptAndCounted;
     let begun = if counts_begun {
         own.begun
     } else {
@@ -23,49 +23,50 @@ pub(super) fn holding(edge: &Edge<'_>, node: NodeId) -> Holding {
 
 /// Whether a label says truly that its owner has `holding`. Where run IDs name processes, a label may also be
 /// retired: from then on it must be good for nothing, which is S7.
-fn is_true(edge: &Edge<'_>, label: Label, holding: Holding) -> bool {
-    match edge.after.meaning(label) {
+fn is_true(place: &Place<'_>, label: Label, holding: Holding) -> bool {
+    match place.world.meaning(label) {
         Meaning::Data(data, begun) => holding == (data, begun),
-        Meaning::Retired => edge.setting.book.identity != Identity::ReplicationId,
+        Meaning::Retired => place.setting.book.identity != Identity::ReplicationId,
         Meaning::Future => false,
     }
 }
 
 /// S1.
-pub(super) fn are_true(edge: &Edge<'_>) -> bool {
-    edge.nodes_by_history().all(|node| {
-        let own = edge.after.node(node);
+pub(super) fn are_true(place: &Place<'_>) -> bool {
+    place.nodes_by_history().all(|node| {
+        let own = place.world.node(node);
         let following = own
             .following
-            .is_none_or(|label| is_true(edge, label, holding(edge, node)));
+            .is_none_or(|label| is_true(place, label, holding(place, node)));
         let producing =
-            own.backlog.is_none() || is_true(edge, own.label(), (own.data, Begun::NOTHING));
+            own.backlog.is_none() || is_true(place, own.label(), (own.data, Begun::NOTHING));
         let saved = own.saved.is_none_or(|saved| {
             saved
                 .label
-                .is_none_or(|label| is_true(edge, label, (saved.data, Begun::NOTHING)))
+                .is_none_or(|label| is_true(place, label, (saved.data, Begun::NOTHING)))
         });
         following && producing && saved
     })
 }
 
 /// S2.
-pub(super) fn equal_ones_have_equal_data(edge: &Edge<'_>) -> bool {
-    edge.nodes().all(|node| {
-        usable(edge, node).all(|(label, holding)| {
-            edge.after
+pub(super) fn equal_ones_have_equal_data(place: &Place<'_>) -> bool {
+    place.nodes().all(|node| {
+        usable(place, node).all(|(label, holding)| {
+            place
+                .world
                 .node_ids()
                 .filter(|&other| other != node)
-                .flat_map(|other| usable(edge, other))
+                .flat_map(|other| usable(place, other))
                 .all(|(same, other)| label != same || holding == other)
         })
     })
 }
 
 /// The labels somebody may use for what a node has: that of what it follows, and its own.
-fn usable(edge: &Edge<'_>, node: NodeId) -> impl Iterator<Item = (Label, Holding)> + use<> {
-    let own = edge.after.node(node);
-    let following = own.following.map(|label| (label, holding(edge, node)));
+fn usable(place: &Place<'_>, node: NodeId) -> impl Iterator<Item = (Label, Holding)> + use<> {
+    let own = place.world.node(node);
+    let following = own.following.map(|label| (label, holding(place, node)));
     let producing = own
         .backlog
         .map(|_| (own.label(), (own.data, Begun::NOTHING)));
@@ -73,13 +74,13 @@ fn usable(edge: &Edge<'_>, node: NodeId) -> impl Iterator<Item = (Label, Holding
 }
 
 /// S5.
-pub(super) fn backlogs_end_the_stream(edge: &Edge<'_>) -> bool {
-    edge.nodes_by_history().all(|node| {
-        let own = edge.after.node(node);
+pub(super) fn backlogs_end_the_stream(place: &Place<'_>) -> bool {
+    place.nodes_by_history().all(|node| {
+        let own = place.world.node(node);
         let Some(backlog) = own.backlog else {
             return true;
         };
-        let Some(history) = edge.after.history(own.id) else {
+        let Some(history) = place.world.history(own.id) else {
             return false;
         };
         let before_first = backlog.first.offset_before();
@@ -90,15 +91,15 @@ pub(super) fn backlogs_end_the_stream(edge: &Edge<'_>) -> bool {
 }
 
 /// S6. A node without backlog, whose name nobody knows, cannot use its secondary ID.
-pub(super) fn secondary_ids_name_a_common_past(edge: &Edge<'_>) -> bool {
-    edge.nodes_by_history().all(|node| {
-        let own = edge.after.node(node);
+pub(super) fn secondary_ids_name_a_common_past(place: &Place<'_>) -> bool {
+    place.nodes_by_history().all(|node| {
+        let own = place.world.node(node);
         let Some(former) = own.secondary else {
             return true;
         };
         own.id == Id::ANONYMOUS
             || (former.limit.offset_before() <= own.offset
-                && shared_past(edge.after, own.id, former.id, former.limit))
+                && shared_past(place.world, own.id, former.id, former.limit))
     })
 }
 
@@ -115,26 +116,26 @@ pub(super) fn shared_past(world: &World, one: Id, other: Id, byte: Byte) -> bool
 
 /// S7. With replication IDs: the name of a primary without backlog is unknown, or still true. With run IDs: no
 /// label whose truth is gone lies where the backlog could serve it.
-pub(super) fn uncounted_writes_retire_them(edge: &Edge<'_>) -> bool {
-    let concerned = edge.nodes_by_history().next().is_some();
+pub(super) fn uncounted_writes_retire_them(place: &Place<'_>) -> bool {
+    let concerned = place.nodes_by_history().next().is_some();
     !concerned
-        || edge.after.node_ids().all(|node| {
-            let own = edge.after.node(node);
-            match (edge.setting.book.identity, own.backlog) {
+        || place.world.node_ids().all(|node| {
+            let own = place.world.node(node);
+            match (place.setting.book.identity, own.backlog) {
                 (Identity::ReplicationId, None) => {
-                    !edge.after.is_primary(node)
+                    !place.world.is_primary(node)
                         || own.id == Id::ANONYMOUS
-                        || edge.after.meaning(own.label())
+                        || place.world.meaning(own.label())
                             == Meaning::Data(own.data, Begun::NOTHING)
                 }
                 (Identity::None | Identity::RunId, None) | (Identity::None, _) => true,
-                (_, Some(backlog)) => edge.after.node_ids().all(|other| {
-                    let given = edge.after.node(other).following;
+                (_, Some(backlog)) => place.world.node_ids().all(|other| {
+                    let given = place.world.node(other).following;
                     given
                         .filter(|label| label.id == own.id)
                         .is_none_or(|label| {
                             label.offset.next_byte() < backlog.first
-                                || is_true(edge, label, holding(edge, other))
+                                || is_true(place, label, holding(place, other))
                         })
                 }),
             }
@@ -166,16 +167,16 @@ fn writes_its_own(world: &World, replica: NodeId) -> bool {
     own.following.is_none_or(|label| label.id != own.id)
 }
 
-/// S9.
-pub(super) fn offsets_lie_between_commands(edge: &Edge<'_>) -> bool {
-    !edge.setting.book.names_histories()
-        || edge.nodes_by_history().all(|node| {
-            let following = edge.after.node(node).following;
-            following.is_none_or(|label| {
-                edge.after
-                    .history(label.id)
-                    .is_none_or(|history| history.is_boundary(label.offset))
-            })
+/// S9. Where an offset lies of which nothing is known is S1's concern.
+pub(super) fn offsets_lie_between_commands(place: &Place<'_>) -> bool {
+    let lies_within = |label| match place.world.meaning(label) {
+        Meaning::Data(_, begun) => !begun.is_nothing(),
+        Meaning::Retired | Meaning::Future => false,
+    };
+    !place.setting.book.names_histories()
+        || place.nodes_by_history().all(|node| {
+            let following = place.world.node(node).following;
+            !following.is_some_and(lies_within)
         })
 }
 
@@ -187,17 +188,15 @@ pub(super) fn data_stay_until_replaced(edge: &Edge<'_>) -> bool {
     );
     replaced
         || edge.step.is_restart()
-        || edge.nodes().all(|node| {
+        || edge.after.node_ids().all(|node| {
             let (before, after) = (edge.before.node(node).data, edge.after.node(node).data);
-            before.writes().all(|write| after.contains(write))
+            before.sound().without(after) == Data::EMPTY
         })
 }
 
 /// S15. A snapshot may begin anywhere; only going on may not go back.
 pub(super) fn offsets_do_not_go_back(edge: &Edge<'_>) -> bool {
-    edge.nodes().all(|node| {
-        let exempt = (edge.step.is_restart() && edge.step.node() == node)
-            || edge.step == Step::ReceiveSnapshot { replica: node };
+    edge.after.node_ids().all(|node| {
         let (before, after) = (edge.before.node(node), edge.after.node(node));
         let produced =
             before.id != after.id || before.id == Id::ANONYMOUS || after.offset >= before.offset;
@@ -205,6 +204,10 @@ pub(super) fn offsets_do_not_go_back(edge: &Edge<'_>) -> bool {
             (Some(was), Some(is)) if was.id == is.id => is.offset >= was.offset,
             _ => true,
         };
-        exempt || (produced && applied)
+        let exempt = || {
+            let begins = matches!(edge.step, Step::ReceiveSnapshot { .. });
+            edge.step.node() == node && (begins || edge.step.is_restart())
+        };
+        (produced && applied) || exempt()
     })
 }

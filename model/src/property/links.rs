@@ -1,14 +1,14 @@
 //! Properties of established links: S10 to S13.
 
-use crate::property::Edge;
+use crate::property::{Edge, Place};
 use crate::step::Step;
 use crate::token::Token;
 use crate::world::{Framing, Id, NodeId, PrimaryPhase, Wire};
 
 /// S10.
-pub(super) fn carry_only_the_stream(edge: &Edge<'_>) -> bool {
-    edge.links().all(|replica| {
-        let link = edge.after.link(replica);
+pub(super) fn carry_only_the_stream(place: &Place<'_>) -> bool {
+    place.links().all(|replica| {
+        let link = place.world.link(replica);
         let stray = link.stream.tokens.iter().any(|token| token == Token::Stray);
         let early = link.primary == PrimaryPhase::Online
             && link
@@ -40,44 +40,49 @@ pub(super) fn commands_find_their_database(edge: &Edge<'_>) -> bool {
 }
 
 /// S12.
-pub(super) fn acknowledgements_are_sound(edge: &Edge<'_>) -> bool {
-    edge.links_with_ends().all(|replica| {
-        let following = edge.after.node(replica).following;
-        edge.after
+pub(super) fn acknowledgements_are_sound(place: &Place<'_>) -> bool {
+    place.links_with_ends().all(|replica| {
+        let following = place.world.node(replica).following;
+        place
+            .world
             .link(replica)
             .acknowledged
             .is_none_or(|offset| following.is_some_and(|label| offset <= label.offset))
     })
 }
 
-/// S13, judged at the parent's end: what a replica of it still reads afterwards it reads under the old name.
-pub(super) fn followers_share_the_history(edge: &Edge<'_>) -> bool {
-    let replaced = match edge.step {
-        Step::ReceiveSnapshot { replica } | Step::FailLoad { replica } => Some(replica),
-        _ => None,
-    };
-    let stays = replaced.is_some_and(|node| edge.after.connections_of(node).next().is_some());
-    let names = edge.setting.book.names_histories();
-    !stays
-        && (!names
-            || edge
-                .links_with_ends()
-                .all(|node| is_named_alike(edge, node)))
+/// S13 of a step: nobody stays attached to whose data are replaced.
+pub(super) fn none_stays_across_a_load(edge: &Edge<'_>) -> bool {
+    match edge.step {
+        Step::ReceiveSnapshot { replica } | Step::FailLoad { replica } => {
+            edge.after.connections_of(replica).next().is_none()
+        }
+        _ => true,
+    }
+}
+
+/// S13 of a world, judged at the parent's end: what a replica of it still reads afterwards it reads under the old name.
+pub(super) fn share_one_name(place: &Place<'_>) -> bool {
+    let names = place.setting.book.names_histories();
+    !names
+        || place
+            .links_with_ends()
+            .all(|node| is_named_alike(place, node))
 }
 
 /// Whether an established link has one name for the history at both ends, and its replica uses that too.
-fn is_named_alike(edge: &Edge<'_>, replica: NodeId) -> bool {
-    let (Some(parent), link) = (edge.after.parent(replica), edge.after.link(replica)) else {
+fn is_named_alike(place: &Place<'_>, replica: NodeId) -> bool {
+    let (Some(parent), link) = (place.world.parent(replica), place.world.link(replica)) else {
         return true;
     };
-    let Some(label) = edge.after.node(replica).following else {
+    let Some(label) = place.world.node(replica).following else {
         return true;
     };
     if !link.is_connected() || link.wire != Wire::Whole || link.primary != PrimaryPhase::Online {
         return true;
     }
     let called = |node: NodeId| {
-        let id = edge.after.node(node).id;
+        let id = place.world.node(node).id;
         id == Id::ANONYMOUS || id == label.id
     };
     called(parent) && called(replica)
