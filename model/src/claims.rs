@@ -193,7 +193,7 @@ pub const CLAIMS: &[Claim] = &[
         sentence: "a partial resynchronization happens if and only if the ID is the primary's and the byte \
                    after the offset is still in the backlog",
         because: "from 7.0 on a restarted primary also answers to its secondary ID. So do promoted replicas \
-                  from 4.0 on; roles do not change in this version of the model",
+                  from 4.0 on; roles do not change in this scope",
         scope: "restarts",
         form: Form::Canonical,
         verdicts: &[

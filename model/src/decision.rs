@@ -66,7 +66,7 @@ pub enum Refusal {
     NoBacklog,
     /// The byte is no longer in the backlog.
     TooOld,
-    /// The byte lies beyond what was produced.
+    /// The byte lies beyond the next one that will be produced.
     TooNew,
 }
 

@@ -1,8 +1,10 @@
 //! Ghosts: what truly happened under each replication ID.
 //!
-//! A history is the data at the moment its numbering began, and the commands since. Rules write histories
-//! and never read them; properties read them (`PROTOCOL §6`). While a node has no backlog its writes are
-//! not counted, and the base of its history moves with them.
+//! A history is the data at the moment its numbering began, and the commands since. Rules write histories,
+//! and read them only where a server has the same at hand: the commands queued for a replica since the cut of its
+//! snapshot, and the past that goes on under a new name. Properties read them (`PROTOCOL §6`). While a node has no backlog
+//! its writes move no offset: its history begins anew one unit further on, each time with the new data, and every label
+//! up to the present offset is retired.
 
 use crate::token::{Begun, COMMAND_UNITS, Data, Token, Tokens};
 use crate::world::Offset;
@@ -40,7 +42,7 @@ impl History {
         }
     }
 
-    /// The offset of the last command.
+    /// The offset after the last command.
     pub fn end(&self) -> Offset {
         self.base.plus(COMMAND_UNITS * self.tokens.len() as i64)
     }
@@ -94,7 +96,7 @@ impl History {
         self.tokens.suffix((units / COMMAND_UNITS) as usize)
     }
 
-    /// The first `offset` units of this history, as the beginning of another.
+    /// This history up to `offset`, as the beginning of another.
     #[must_use]
     pub fn up_to(&self, offset: Offset) -> Self {
         let whole = offset.since(self.base).max(0) / COMMAND_UNITS;

@@ -3,10 +3,11 @@
 //!
 //! **Reading order.** [`world`] and [`link`] name the variables; [`rules`] say what one step may do
 //! ([`rules::primary`], [`rules::snapshot`], [`rules::replica`], [`rules::roles`], [`rules::process`],
-//! [`rules::environment`]); [`decision`] holds the choices as functions over numbers; [`rulebook`] says where versions
-//! differ; [`property`] and [`history`] say what must hold, and of what; [`fault`] breaks one entry at a time. Then the
-//! machinery: [`scope`], [`canonical`], [`need`], [`packed`], [`search`], [`walk`], [`survey`], [`symmetry`], [`graph`],
-//! [`liveness`], [`claims`], [`checker`], and [`mutate`], which doubts it all.
+//! [`rules::environment`]; what they share about the stream is in [`rules::stream`]); [`decision`] holds the choices as
+//! functions over numbers; [`rulebook`] says where versions differ; [`property`] and [`history`] say what must hold,
+//! and of what; [`fault`] breaks one entry at a time. Then the machinery: [`scope`], [`canonical`], [`need`],
+//! [`packed`], [`search`], [`walk`], [`survey`], [`symmetry`], [`graph`], [`liveness`], [`claims`], [`checker`], and
+//! [`mutate`], which doubts it all.
 //!
 //! What people see of it is made by [`narrate`], [`diagram`], [`dot`] and [`itf`]; [`prose`] finds again what
 //! stands beside the rules, so that `psync-model explain` need not repeat it. `TABLE.md` leads from each section of
@@ -18,8 +19,8 @@
 //! **Break it** to get a feeling: `psync-model check --era psync2-v7 --fault request-not-plus-one` shows the
 //! shortest way to a replica that is sent a byte twice.
 //!
-//! **Left out**: what stands in [`world`], each with its reason; what can never happen for that reason or another is
-//! in [`scope::NEVER`].
+//! **Left out**: what stands in [`world`], each with its reason, and in the rules after the words *Left out*; what can
+//! never happen for that reason or another is in [`scope::NEVER`].
 //!
 //! **Results**: states, edges, depth and seconds of every scope in every era stand in [`scope`]; every property
 //! holds in all of them that were visited to the end, and L1 on the scopes that [`liveness`] names. The eras as

@@ -101,7 +101,7 @@ pub struct Connection {
     pub at: NodeId,
     /// What that primary thinks of it.
     pub phase: PrimaryPhase,
-    /// Where the part of the stream begins that is queued for it: later blocks stay.
+    /// As [`Link::unsent_from`]: later blocks of the backlog stay.
     pub unsent_from: Option<Offset>,
 }
 
@@ -124,13 +124,14 @@ pub struct Link {
     pub reply: Option<Reply>,
     /// Down, second: the snapshot.
     pub payload: Option<Snapshot>,
-    /// Down, third: the stream. What the primary has queued and not yet sent is here too.
+    /// Down, third: the stream, whether it is on its way or still queued at the primary.
     pub stream: Stream,
     /// At the replica, during a transfer: the label that was announced.
     pub announced: Option<Label>,
     /// At the primary: the highest acknowledgement on this connection.
     pub acknowledged: Option<Offset>,
-    /// At the primary: where the part of the stream begins that waits for the snapshot to be through.
+    /// At the primary: the cut of the replica's snapshot, until the stream after it is let go. Only till then is it
+    /// queued; what a replica that is online has not read counts as sent.
     pub unsent_from: Option<Offset>,
     /// At some primary: an older connection.
     pub stale: Option<Connection>,

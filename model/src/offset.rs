@@ -2,11 +2,11 @@
 //!
 //! Redis counts bytes produced so far in some places and names the first byte wanted in others; the two
 //! differ by one, and that one has been the source of many flaws (`FLAWS B-16`, `FLAWS B-17`). The conversions
-//! below are the only two places where the one is added or taken away.
+//! below are the only two ways from the one to the other.
 //!
 //! Units: bytes of the stream where a real server is watched, in 64 bits; units of the model (two a command)
 //! where the specification is checked, in 16, because millions of worlds are kept. Both are signed: a replica
-//! that fell back to SYNC counts from -1 (`PROTOCOL §4.4`).
+//! that fell back to SYNC counts from -1, as shipped (`PROTOCOL §4.4`).
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 //!
 //! Most are invariants: they look at a world ([`Place`]), and hold in each that can be reached. The others say how a
 //! world may change, and look at one step ([`Edge`]): the world before, what happened, the world after. S13 is of both kinds.
-//! They read the ghosts ([`crate::history`]), which no rule does. The convergence property L1 speaks
+//! They read the ghosts ([`crate::history`]). The convergence property L1 speaks
 //! about whole behaviours and is judged on the graph ([`crate::liveness`]). `labels` holds what concerns names,
 //! offsets and data, `answers` what concerns requests and what is sent for them, `links` established links.
 

@@ -148,19 +148,19 @@ entries! {
     BacklogExpiry {
         /// The same: the next backlog skips a byte (to 3.2).
         KeepsId,
-        /// Something nobody knows (from 4.0.3). Keeping the ID was `FLAWS B-03`.
+        /// Something nobody knows, and the secondary ID goes (from 4.0.3). Keeping the ID was `FLAWS B-03`.
         ForgetsId,
     }
     /// How the backlog is cut to its size (`PROTOCOL §3.6`).
     Trim {
         /// To the byte, always (to 6.2).
         Exact,
-        /// By blocks, and never a block that some replica has still to be sent (from 7.0).
+        /// By blocks, and never a block that waits for a replica's snapshot to be through (from 7.0).
         UnsentBlocksStay,
     }
     /// What becomes of a snapshot for which nobody waits any more (`PROTOCOL §3.4`).
     OrphanedSnapshot {
-        /// It goes on to its end (to 6.0).
+        /// It goes on to its end (to 6.0; the era `psync2` has this).
         RunsOn,
         /// It is given up (from 6.2, where no snapshots are configured to be saved anyway).
         GivenUp,
@@ -259,7 +259,7 @@ entries! {
     PartialCommand {
         /// It is kept, and its bytes are counted (to 3.2).
         KeptAndCounted,
-        /// It is dropped, and was never counted (from 4.0).
+        /// It is dropped, and was never counted (2.6, which counts nothing, and from 4.0).
         Dropped,
         /// Wrong: it is dropped, but its bytes are counted (`FLAWS F-09`).
         DroppedYetCounted,
@@ -268,7 +268,7 @@ entries! {
     OpenTransaction {
         /// It is kept, and its bytes are counted (to 3.2).
         KeptAndCounted,
-        /// It is dropped, and was never counted (from 4.0).
+        /// It is dropped, and was never counted (2.6, which counts nothing, and from 4.0).
         Dropped,
         /// Wrong: it is dropped, but each of its commands was counted as it came (`FLAWS F-18`).
         DroppedYetCounted,
@@ -316,7 +316,7 @@ entries! {
     }
     /// What `+FULLRESYNC` does to the label the replica still has (`PROTOCOL §4.3`).
     FullReply {
-        /// It goes at once (to 6.2).
+        /// It goes at once, and with it the backlog and the replicas (to 6.2).
         DiscardsLabel,
         /// It stays until the snapshot is loaded (from 7.0).
         KeepsLabel,
@@ -373,7 +373,7 @@ entries! {
     }
     /// What becomes of the backlog of a replica that is promoted (`PROTOCOL §4.6`).
     PromotedBacklog {
-        /// It is kept.
+        /// It is kept; to 3.2 only while somebody is connected to be continued from it.
         Kept,
         /// Wrong: it is freed at once (`FLAWS B-15`).
         Freed,
@@ -405,7 +405,9 @@ entries! {
     }
     /// What becomes of a node's own replicas when its data are replaced (`PROTOCOL §4.4`).
     FullLoad {
-        /// They are disconnected, and the backlog begins anew.
+        /// They are disconnected, to 6.2 already at the reply. From 4.0 on the ID and the offset become those of the
+        /// snapshot, and an empty backlog begins there; to 3.2 run ID and offset stay, and there is no backlog until a
+        /// replica comes.
         CutsReplicas,
         /// Wrong: they stay, and so does the old backlog (`FLAWS B-06`).
         KeepsReplicas,
@@ -426,7 +428,7 @@ entries! {
     }
     /// What a replica does on an error that is known to pass (`PROTOCOL §4.3`).
     TransientError {
-        /// It takes it for any other error (to 3.2).
+        /// It takes it for an error of any other kind, and asks with SYNC (to 3.2).
         LikeAnyOther,
         /// It keeps its label and asks again (from 4.0).
         AsksAgain,

@@ -70,7 +70,8 @@ impl NodeId {
 pub struct Id(pub u8);
 
 impl Id {
-    /// The name of a node that nobody can know yet: it has no backlog, so it was never told to anyone.
+    /// The name of a node without a backlog, which was told to nobody. A real server draws a random ID here; since it
+    /// cannot be asked for, the model gives it no number.
     pub const ANONYMOUS: Self = Self(0);
 
     /// As the decisions want it; `None` for a name nobody can know.
@@ -174,7 +175,7 @@ pub struct Node {
     pub offset: Offset,
     /// The former name of its history.
     pub secondary: Option<Secondary>,
-    /// The recent stream, absent until a first replica came and after the backlog has expired.
+    /// The recent stream: absent while there was nobody to keep it for, and after it has expired.
     pub backlog: Option<Backlog>,
     /// The snapshot it is making for its replicas.
     pub snapshot: Option<Snapshot>,
@@ -459,7 +460,7 @@ impl World {
         })
     }
 
-    /// Whether a node answers requests: a primary always, a replica while it follows its own primary.
+    /// Whether a node answers requests: a primary always, a replica while it is connected to its own primary.
     pub fn is_serving(&self, node: NodeId) -> bool {
         self.is_primary(node) || self.link(node).is_connected()
     }

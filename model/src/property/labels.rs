@@ -114,8 +114,8 @@ pub(super) fn shared_past(world: &World, one: Id, other: Id, byte: Byte) -> bool
     }
 }
 
-/// S7. With replication IDs: the name of a primary without backlog is unknown, or still true. With run IDs: no
-/// label whose truth is gone lies where the backlog could serve it.
+/// S7. No label whose truth is gone lies where a backlog could serve it; and with replication IDs the name of a primary
+/// without backlog is unknown, or still true.
 pub(super) fn uncounted_writes_retire_them(place: &Place<'_>) -> bool {
     let concerned = place.nodes_by_history().next().is_some();
     !concerned

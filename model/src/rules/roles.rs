@@ -73,7 +73,7 @@ fn keep_run_id(next: &mut World, setting: &Setting, node: NodeId) {
 }
 
 /// The history goes on under a fresh ID; the old one becomes the secondary. Without a backlog the fresh ID is
-/// one that nobody can know.
+/// one that nobody can know, and the secondary is of no use: the next backlog clears it.
 fn shift_id(world: &World, next: &mut World, setting: &Setting, node: NodeId) {
     let own = *next.node(node);
     if own.id == Id::ANONYMOUS {

@@ -32,7 +32,7 @@ pub fn start_snapshot(
         Guard::StartKnowsPlace,
         knows_its_place(world, setting, node),
     )?;
-    // Left out: a snapshot sent directly to a replica that asked with SYNC, which differs only in its framing.
+    // Left out: a snapshot sent directly to a replica that asked with SYNC, which has no label to acknowledge.
     let by_sync = |replica: NodeId| {
         world.link(replica).with_sync && world.link(replica).primary == PrimaryPhase::Waiting
     };

@@ -51,7 +51,7 @@ pub fn execute(next: &mut World, setting: &Setting, node: NodeId, commands: &[To
     }
 }
 
-/// Whether what a node executes is counted: it has a backlog, or in the oldest era a replica.
+/// Whether what a node executes is counted: it has a backlog, or in the oldest era a name, since its first snapshot.
 fn counts(next: &World, setting: &Setting, node: NodeId) -> bool {
     let own = next.node(node);
     own.backlog.is_some() || (!setting.book.has_psync() && own.id != Id::ANONYMOUS)
@@ -128,9 +128,9 @@ fn regenerate(next: &mut World, setting: &Setting, node: NodeId, executed: Token
     }
 }
 
-/// The data of a node are replaced: its own history, where that is not the one it follows, ends here. A run ID
-/// stays, and what was said about it so far is no longer true; before PSYNC there was nothing but the model's
-/// own name for it.
+/// The data of a node are replaced, in an era in which its ID does not name the history it follows. To 3.2 the run ID
+/// and the offset stay, and every label up to that offset is retired: the next backlog skips a byte. Before PSYNC there
+/// was nothing but the model's own name for the history, and that goes.
 pub fn own_history_ends(next: &mut World, setting: &Setting, node: NodeId) {
     if setting.book.has_psync() {
         history_moves_unnumbered(next, node);
@@ -139,8 +139,8 @@ pub fn own_history_ends(next: &mut World, setting: &Setting, node: NodeId) {
     }
 }
 
-/// The data of a node change by something that is not in its stream: what was said about its own history so
-/// far is no longer true.
+/// The data of a node change by something that is not in its stream, and no offset moves: what is true of them is true
+/// one unit further on, where the next backlog begins; of what was said so far nothing is.
 fn history_moves_unnumbered(next: &mut World, node: NodeId) {
     let own = next.node(node);
     let (id, data, offset) = (own.id, own.data, own.offset);
@@ -172,8 +172,10 @@ fn queue(next: &mut World, setting: &Setting, node: NodeId, token: Token) {
     }
 }
 
-/// Cuts the backlog to its size: nothing goes that a replica has still to be sent, where blocks are shared.
-/// What was kept for a replica goes as soon as it has been sent, or the replica is gone.
+/// Cuts the backlog to its size. Where blocks are shared nothing goes that waits for a snapshot to be through; it goes
+/// as soon as that has been let go to the replica, or the replica is gone.
+///
+/// Left out: a replica that is online and reads slowly keeps blocks as well.
 ///
 /// Source: `PROTOCOL §3.6`; `feedReplicationBacklog`, Redis 2.8; `incrementalTrimReplicationBacklog`, Redis 7.0.
 pub fn trim(next: &mut World, setting: &Setting, node: NodeId) {
@@ -194,7 +196,7 @@ pub fn trim(next: &mut World, setting: &Setting, node: NodeId) {
     }
 }
 
-/// The lowest offset from which some replica has yet to be sent the stream.
+/// The lowest offset from which the stream waits for some replica's snapshot.
 fn unsent_from(world: &World, node: NodeId) -> Option<Offset> {
     let connections = world.connections_of(node);
     connections
