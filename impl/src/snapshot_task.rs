@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -173,7 +174,11 @@ impl Pace {
     }
 }
 
-/// A file that vanishes unless it is given its final name.
+/// How many files there were so far that had no final name yet.
+static TEMPORARIES: AtomicU64 = AtomicU64::new(0);
+
+/// A file that vanishes unless it is given its final name. No two share a name: one that is given up vanishes when its
+/// task comes to it, which may be when the next has begun.
 struct Temporary {
     path: PathBuf,
     renamed: bool,
@@ -182,7 +187,8 @@ struct Temporary {
 impl Temporary {
     fn beside(path: &Path) -> Self {
         let last = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = format!("temp-{}-{last}", std::process::id());
+        let number = TEMPORARIES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("temp-{}-{number}-{last}", std::process::id());
         Self {
             path: path.with_file_name(name),
             renamed: false,
