@@ -99,6 +99,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     interrupt::take_signals()?;
+    if let Some(&era) = eras.first() {
+        profile.era = played_era(era);
+    }
     subject::sanity(&profile)?;
     let suites = derive(args, &profile, &eras)?;
     let kept = subject::settings(&profile)?;
