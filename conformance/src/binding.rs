@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use psync_model::offset::ReplOffset;
-use psync_model::token::{Data, WriteNumber};
+use psync_model::token::{Data, Database, WriteNumber};
 use psync_model::world::{Id, Label, Offset, World};
 
 use crate::data::DataSet;
@@ -38,9 +38,19 @@ pub const fn backlog_bytes(commands: usize) -> usize {
     commands * COMMAND_BYTES + BACKLOG_SLACK_BYTES
 }
 
+/// The number of a database on the wire.
+pub const fn number(database: Database) -> u32 {
+    match database {
+        Database::First => 0,
+        Database::Other => 1,
+    }
+}
+
 /// What the harness writes for its `count`-th write of a case: a key of its own and a value made from it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyValue {
+    /// The database it is in.
+    pub database: u32,
     /// The key.
     pub key: String,
     /// The value, long enough to make the command [`COMMAND_BYTES`] long.
@@ -51,6 +61,14 @@ impl KeyValue {
     /// The `count`-th write of a case.
     pub fn numbered(count: usize) -> Self {
         Self::of_width(format!("write-{count:04}"), COMMAND_BYTES)
+    }
+
+    /// The same in the other database.
+    pub fn elsewhere(count: usize) -> Self {
+        Self {
+            database: number(Database::Other),
+            ..Self::numbered(count)
+        }
     }
 
     /// The same as two commands that together are as long: of a transaction that changes one thing only, a server from
@@ -65,7 +83,11 @@ impl KeyValue {
         // The length of the value is itself written in decimal: four more digits than for an empty one.
         let value_bytes = bytes - empty - 4;
         let value = key.bytes().chain(*b" ").cycle().take(value_bytes).collect();
-        Self { key, value }
+        Self {
+            database: number(Database::First),
+            key,
+            value,
+        }
     }
 
     /// The words of the command.
@@ -193,7 +215,7 @@ impl Binding {
         let mut set = DataSet::new();
         set.insert(0, BASE_KEY, BASE_VALUE);
         for pair in data.writes().flat_map(|write| self.write(write)) {
-            set.insert(0, pair.key.as_bytes(), pair.value.clone());
+            set.insert(pair.database, pair.key.as_bytes(), pair.value.clone());
         }
         set
     }

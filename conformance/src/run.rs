@@ -29,7 +29,14 @@ pub const SCOPE: &str = "replay";
 pub const ERRORS: &str = "errors";
 
 /// The scopes in which every node is a subject, and the stranger stays away.
-pub const WHOLE: [&str; 4] = ["handover", "failover", "chain", "restart"];
+pub const WHOLE: [&str; 6] = [
+    "handover",
+    "failover",
+    "chain",
+    "restart",
+    "databases",
+    "succession",
+];
 
 /// The most worlds of a scope that plans are made from; `replay` has far fewer in every era.
 const MAX_WORLDS: usize = 2_000_000;

@@ -81,7 +81,7 @@ impl AsNetwork {
     pub fn perform(&mut self, step: Step) -> Result<(), Trouble> {
         let node = step.node();
         match step {
-            Step::Write { .. } => {
+            Step::Write { .. } | Step::WriteElsewhere { .. } => {
                 self.stage.write(step)?;
                 self.settle()
             }
@@ -90,6 +90,8 @@ impl AsNetwork {
             Step::Follow { parent, .. } => self.follow(step, parent),
             Step::Promote { .. } => self.promote(step),
             Step::Save { .. } => {
+                // What slowed a snapshot down that was given up would slow this one down too.
+                self.stage.release_end(node)?;
                 required(self.stage.control(node).expect_ok(&["SAVE"]), "save")?;
                 self.drive(step)
             }
@@ -255,6 +257,10 @@ impl AsNetwork {
         self.network.forget_ends_of(node);
         self.stage.restart_subject(node, door)?;
         self.stage.drive(step)?;
+        if matches!(step, Step::RestartAsPrimary { .. }) {
+            // Nobody will come in its place.
+            self.leave_upper_end(node);
+        }
         if parent.is_none() {
             self.write_first_key_if_empty(node)?;
         }
@@ -373,9 +379,11 @@ impl AsNetwork {
         self.drive(step)
     }
 
-    /// The next thing in the stream; a SELECT that the model does not count goes with what it precedes.
+    /// The next thing in the stream; where clients use one database, a SELECT goes with what it precedes.
     fn pass_command(&mut self, step: Step) -> Result<(), Trouble> {
         let (node, deadline) = (step.node(), self.stage.deadline());
+        let is_aside = |command: &Command| command.name().eq_ignore_ascii_case("SELECT");
+        let select_counts = self.stage.setting.databases;
         let due = match self.stage.world().link(node).stream.tokens.first() {
             Some(Token::Write(write)) => self.stage.binding().write(write).len(),
             _ => 1,
@@ -388,7 +396,7 @@ impl AsNetwork {
                     .next_piece(node, "the next command of the stream", deadline)?;
             bytes.extend(piece.bytes);
             match piece.body {
-                Body::Command(command) if command.name().eq_ignore_ascii_case("SELECT") => {
+                Body::Command(command) if !select_counts && is_aside(&command) => {
                     before = bytes.len() as i64;
                 }
                 Body::Command(command) => commands.push(command),

@@ -301,12 +301,13 @@ impl Stage {
         self.written += 1;
         let pairs = match step {
             Step::Write { .. } => vec![KeyValue::numbered(self.written)],
+            Step::WriteElsewhere { .. } => vec![KeyValue::elsewhere(self.written)],
             _ => KeyValue::of_transaction(self.written).to_vec(),
         };
         self.drive(step)?;
         // Whatever number it has there, it is the newest thing in the data of the node written to.
         self.rebind(|world, binding| {
-            let newest = world.node(step.node()).data.writes().last();
+            let newest = world.node(step.node()).data.writes().next_back();
             if let Some(write) = newest {
                 binding.bind_write(write, pairs.clone());
             }
@@ -317,8 +318,10 @@ impl Stage {
     /// A client writes, by one command or one after the other.
     pub fn write(&mut self, step: Step) -> Result<(), Trouble> {
         for pair in self.drive_write(step)? {
-            let written = self.control(step.node()).expect_ok(&pair.words());
-            required(written, "write a key")?;
+            let control = self.control(step.node());
+            required(control.select(pair.database), "select a database")?;
+            required(control.expect_ok(&pair.words()), "write a key")?;
+            required(control.select(0), "select a database")?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use psync_model::token::Token;
 use psync_model::world::{Id, Label, MAX_NODES, Node, NodeId, PrimaryPhase, Reply, Wire, World};
 
 use super::{Trouble, required, without_base};
-use crate::binding::{Binding, COMMAND_BYTES, KeyValue};
+use crate::binding::{Binding, COMMAND_BYTES, KeyValue, number};
 use crate::info::{Info, Replication};
 use crate::played::Answer;
 use crate::rdb;
@@ -107,17 +107,12 @@ fn offsets_agree(
             format!("{came:?}"),
         ));
     }
-    let Some(former) = own.secondary else {
+    // Without a backlog nobody is continued, whatever the limit.
+    let Some(former) = own.secondary.filter(|_| own.backlog.is_some()) else {
         return Ok(());
     };
-    // Under a name that nobody knows no byte is known either; the past is that of the former name.
-    let known = if own.id == Id::ANONYMOUS {
-        former.id
-    } else {
-        own.id
-    };
     let limit = Label {
-        id: known,
+        id: own.id,
         offset: former.limit.offset_before(),
     };
     let came = shown.replication.second_limit;
@@ -163,6 +158,10 @@ fn names_agree(shown: &Shown, own: &Node, binding: &mut Binding, key: Key) -> Re
     let nobody = "0".repeat(40);
     let former = shown.replication.second_id.clone().unwrap_or_default();
     let allowed = match own.secondary {
+        // A name that nobody ever heard of may have become the former one.
+        _ if key.roles_change && own.backlog.is_none() && !binding.is_bound(&former) => {
+            return Ok(());
+        }
         None if key.roles_change && !binding.is_bound(&former) => return Ok(()),
         None => nobody,
         Some(secondary) => binding.name(secondary.id).unwrap_or_default().to_string(),
@@ -413,7 +412,7 @@ pub(super) fn token_agrees(
     let wrong = |due: String| Err(Mismatch::new(Check::Stream, due, shown.join(", ")));
     let says = |word: &str| commands.len() == 1 && commands[0].name().eq_ignore_ascii_case(word);
     match due {
-        Token::Write(write) => {
+        Token::Write(write) | Token::OtherWrite(write) => {
             let pairs = binding.write(write);
             let same = |(command, pair): (&Command, &KeyValue)| is_write_of(command, pair);
             if pairs.len() == commands.len() && commands.iter().zip(pairs).all(same) {
@@ -421,6 +420,13 @@ pub(super) fn token_agrees(
             }
             let keys: Vec<&str> = pairs.iter().map(|pair| pair.key.as_str()).collect();
             wrong(format!("SET {} with its value", keys.join(", ")))
+        }
+        Token::Select(database) if says("SELECT") => {
+            let due = format!("SELECT {}", number(database));
+            if shown == [due.as_str()] {
+                return Ok(());
+            }
+            wrong(due)
         }
         Token::Ping if says("PING") => Ok(()),
         Token::Multi if says("MULTI") => Ok(()),
