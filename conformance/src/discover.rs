@@ -29,11 +29,10 @@ const DIRECTIVES: [(ControlName, &str); 5] = [
     (ControlName::KeySaveDelay, "rdb-key-save-delay"),
 ];
 
-/// What else the harness changes where it can, so that nothing happens by itself and what is due happens soon.
-pub const CALMING: [(&str, &str); 3] = [
+/// What else the harness changes where it can, so that nothing happens by itself.
+pub const CALMING: [(&str, &str); 2] = [
     ("repl-ping-replica-period", "3600"),
     ("repl-ping-slave-period", "3600"),
-    ("hz", "500"),
 ];
 
 /// The directives of a server that ran before the harness came, as they were.
