@@ -300,13 +300,13 @@ impl Node {
         self.backlog = None;
     }
 
-    /// What this node consults when it is asked to continue, with a backlog of `capacity` weighing commands.
+    /// What this node consults when it is asked to continue, with a backlog of `capacity` weighing commands. Without a
+    /// backlog it continues nobody, and the former name is as good as forgotten: the next backlog clears it.
     pub fn standing(&self, capacity: usize) -> Standing {
+        let former = self.secondary.filter(|_| self.backlog.is_some());
         Standing {
             id: self.id.number(),
-            secondary: self
-                .secondary
-                .and_then(|former| Some((former.id.number()?, former.limit.wide()))),
+            secondary: former.and_then(|former| Some((former.id.number()?, former.limit.wide()))),
             window: self.backlog.map(|backlog| Window {
                 first: backlog.first.wide(),
                 end: self.offset.wide(),

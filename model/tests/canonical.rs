@@ -3,14 +3,15 @@
 mod disguise;
 
 use disguise::disguised;
+use psync_model::offset::NextByte;
 use psync_model::property::{Edge, broken_by};
 use psync_model::rulebook::Era;
 use psync_model::scope::{self, Scope};
 use psync_model::search::Search;
 use psync_model::step::Step;
-use psync_model::token::Data;
+use psync_model::token::{Data, Tokens};
 use psync_model::walk::fingerprint;
-use psync_model::world::World;
+use psync_model::world::{Backlog, Id, Secondary, World};
 use std::collections::HashSet;
 
 /// A small generator of pseudo-random numbers (xorshift), so that a seed repeats a run.
@@ -36,9 +37,9 @@ fn scope_named(name: &str) -> Scope {
     named.scope
 }
 
-/// Everything a pair can do, and everything that role changes can do.
+/// Everything a pair can do, and everything that role changes and restarts in another role can do.
 fn searches() -> impl Iterator<Item = Search> {
-    let scopes = ["wide", "failover", "chain"].map(scope_named);
+    let scopes = ["wide", "failover", "chain", "role-restarts"].map(scope_named);
     let eras = Era::ALL.into_iter();
     eras.flat_map(move |era| scopes.map(|scope| Search::new(era.rulebook(), scope)))
 }
@@ -138,6 +139,22 @@ fn random_plans_stay_inside_the_walked_graph() {
             assert!(known.contains(&fingerprint(&search.settled(pair.plain))));
         });
     }
+}
+
+/// A scope forgets the former name of a node without backlog; a node that remembers it must answer as if it had not.
+#[test]
+fn a_former_name_is_good_for_nothing_without_a_backlog() {
+    let mut node = World::pair().nodes[0];
+    node.secondary = Some(Secondary {
+        id: Id(1),
+        limit: NextByte(1),
+    });
+    assert_eq!(node.standing(1).secondary, None);
+    node.backlog = Some(Backlog {
+        first: NextByte(1),
+        tokens: Tokens::EMPTY,
+    });
+    assert_ne!(node.standing(1).secondary, None);
 }
 
 /// What the canonical form may merge it must not confuse: a data set with one write more is another world.
