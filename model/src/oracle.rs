@@ -122,6 +122,24 @@ impl<B: Clone + PartialEq> Oracle<B> {
             .any(|possible| step.apply(&possible.world, &self.setting).is_some())
     }
 
+    /// Whether from each possible world the subject may come, by steps of its own, to one that is `enough`. What it can
+    /// no longer come to is not due.
+    pub fn may_come_to(
+        &self,
+        enough: impl Fn(&Possible<B>) -> bool,
+    ) -> Result<bool, OracleError> {
+        for possible in &self.possible {
+            let alone = Self {
+                possible: vec![possible.clone()],
+                ..self.clone()
+            };
+            if !alone.closure()?.iter().any(&enough) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Every world the subject may be in by now, having done what it can do unseen.
     pub fn closure(&self) -> Result<Vec<Possible<B>>, OracleError> {
         let mut all = self.possible.clone();
@@ -253,6 +271,17 @@ mod tests {
                 .unwrap()
         );
         assert_eq!(oracle.possible().len(), before);
+    }
+
+    #[test]
+    fn what_no_own_step_of_the_subject_leads_to_is_not_due() {
+        let mut oracle = oracle();
+        let answered = |possible: &Possible<()>| {
+            possible.world.link(REPLICA).primary != PrimaryPhase::None
+        };
+        assert!(!oracle.may_come_to(answered).unwrap(), "nobody has asked");
+        oracle.drive(Step::Ask { replica: REPLICA }).unwrap();
+        assert!(oracle.may_come_to(answered).unwrap());
     }
 
     #[test]
