@@ -20,12 +20,25 @@ pub const MAX_KEYS: usize = 10_000;
 /// How many GETs are sent before their replies are read: 64 values of 32 KiB fit into the buffers of both ends.
 const PIPELINED_GETS: usize = 64;
 
+/// A command without an answer.
+#[derive(Debug, Error)]
+#[error("{command} was not answered: {source}")]
+pub struct Unanswered {
+    /// The command.
+    pub command: String,
+    /// What came instead.
+    pub source: ConnError,
+}
+
 /// A control connection that did not do what an ordinary client may expect.
 #[derive(Debug, Error)]
 pub enum ControlError {
     /// The connection failed.
     #[error("control connection: {0}")]
     Conn(#[from] ConnError),
+    /// No answer came.
+    #[error("{0}")]
+    Unanswered(Box<Unanswered>),
     /// The server answered with an error.
     #[error("{command} was refused: {error}")]
     Refused {
@@ -104,7 +117,13 @@ impl Control {
     pub fn command<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Result<Reply, ControlError> {
         let deadline = Deadline::after(self.reply_limit);
         self.send(words)?;
-        Ok(self.conn.next_reply(deadline)?)
+        let came = self.conn.next_reply(deadline);
+        came.map_err(|source| {
+            ControlError::Unanswered(Box::new(Unanswered {
+                command: shown(words),
+                source,
+            }))
+        })
     }
 
     /// Sends one command without waiting; [`Control::reply`] takes its reply. For commands that block.
@@ -222,42 +241,58 @@ impl Control {
     pub fn sizes(&mut self) -> Result<Vec<(u32, usize)>, ControlError> {
         let mut sizes = Vec::new();
         for database in 0..MAX_DATABASES {
-            // A server with fewer databases refuses the first it lacks.
-            if let Reply::Error(_) = self.command(&["SELECT", &database.to_string()])? {
+            let selected = self.command(&["SELECT", &database.to_string()])?;
+            // A server with fewer databases refuses the first it lacks; one without SELECT has one.
+            let is_refused = matches!(selected, Reply::Error(_));
+            if is_refused && database > 0 {
                 break;
             }
-            match self.accepted(&["DBSIZE"])? {
-                Reply::Integer(0) => {}
-                Reply::Integer(count) => {
-                    sizes.push((database, usize::try_from(count).unwrap_or(usize::MAX)));
-                }
-                came => {
-                    return Err(ControlError::Answer {
-                        command: "DBSIZE".into(),
-                        expected: "an integer",
-                        came,
-                    });
-                }
+            let count = self.size()?;
+            if count > 0 {
+                sizes.push((database, count));
+            }
+            if is_refused {
+                return Ok(sizes);
             }
         }
         self.select(0)?;
         Ok(sizes)
     }
 
+    /// How many keys the selected database holds; where there is no DBSIZE they are counted.
+    fn size(&mut self) -> Result<usize, ControlError> {
+        let words = ["DBSIZE"];
+        match self.command(&words)? {
+            Reply::Integer(count) => Ok(usize::try_from(count).unwrap_or(usize::MAX)),
+            Reply::Error(_) => Ok(self.keys()?.len()),
+            came => Err(ControlError::Answer {
+                command: shown(&words),
+                expected: "an integer",
+                came,
+            }),
+        }
+    }
+
     /// All strings of all databases, and database 0 selected afterwards. A value of another type is an error.
     pub fn data_set(&mut self) -> Result<DataSet, ControlError> {
         let mut data = DataSet::new();
-        for (database, count) in self.sizes()? {
+        let sizes = self.sizes()?;
+        let first_only = sizes.iter().all(|(database, _)| *database == 0);
+        for (database, count) in sizes {
             if count > MAX_KEYS {
                 return Err(ControlError::TooManyKeys { database, count });
             }
-            self.select(database)?;
+            if !first_only {
+                self.select(database)?;
+            }
             let keys = self.keys()?;
             for some in keys.chunks(PIPELINED_GETS) {
                 self.read_values(database, some, &mut data)?;
             }
         }
-        self.select(0)?;
+        if !first_only {
+            self.select(0)?;
+        }
         Ok(data)
     }
 

@@ -76,7 +76,8 @@ impl Settings {
         let named = DIRECTIVES.iter().map(|(_, name)| *name);
         let mut settings = Vec::new();
         for name in named.chain(CALMING.map(|(name, _)| name)) {
-            settings.extend(value_of(control, name)?.map(|value| (name, value)));
+            let shown = control.command(&["CONFIG", "GET", name])?;
+            settings.extend(value_in(&shown).map(|value| (name, value)));
         }
         Ok(Self(settings))
     }
@@ -113,24 +114,45 @@ impl Conversation {
 
     fn find_controls(&mut self) -> anyhow::Result<()> {
         let mut found = Vec::new();
-        if matches!(self.control.info("replication"), Ok(info) if info.replication().is_ok()) {
-            found.push(ControlName::Info);
+        match self.probe(&["INFO", "replication"])? {
+            Some(Reply::Bulk(text)) => match Info::parse(&wire::lossy(&text)).replication() {
+                Ok(_) => found.push(ControlName::Info),
+                Err(error) => self.because(format!("INFO does not say enough: {error}")),
+            },
+            came => {
+                let came = came.map_or_else(|| "nothing".to_owned(), |came| came.to_string());
+                self.because(format!("to INFO replication it answers {came}"));
+            }
         }
         for (control, name) in DIRECTIVES {
-            let Some(value) = value_of(&mut self.control, name)? else {
+            let Some(shown) = self.probe(&["CONFIG", "GET", name])? else {
+                break;
+            };
+            let Some(value) = value_in(&shown) else {
                 continue;
             };
-            let set = self.control.command(&["CONFIG", "SET", name, &value])?;
-            if matches!(set, Reply::Status(_)) {
+            let set = self.probe(&["CONFIG", "SET", name, &value])?;
+            if matches!(set, Some(Reply::Status(_))) {
                 found.extend([control, ControlName::ConfigSet]);
             }
         }
         let is_ours = self.subject.process_id().is_some();
-        if is_ours && matches!(self.control.command(&["SAVE"])?, Reply::Status(_)) {
+        if is_ours && matches!(self.probe(&["SAVE"])?, Some(Reply::Status(_))) {
             found.push(ControlName::Save);
         }
         self.profile.controls.extend(found);
         Ok(())
+    }
+
+    /// What it answers to a command that it may not know. Some servers say nothing then, and what they may still say must
+    /// not be taken for another answer: the conversation goes on on a new connection.
+    fn probe(&mut self, words: &[&str]) -> anyhow::Result<Option<Reply>> {
+        if let Ok(reply) = self.control.command(words) {
+            return Ok(Some(reply));
+        }
+        let transcript = Transcript::new("discovery", CaseClock::start());
+        self.control = self.subject.control(transcript)?;
+        Ok(None)
     }
 
     /// By its answers to a replica; if it knows neither SYNC nor PSYNC, by what it asks as one.
@@ -253,15 +275,15 @@ impl Conversation {
     }
 }
 
-/// The value of a directive, if the server has it.
-fn value_of(control: &mut Control, name: &str) -> anyhow::Result<Option<String>> {
-    Ok(match control.command(&["CONFIG", "GET", name])? {
+/// The value of a directive in the answer to `CONFIG GET`, if the server has it.
+fn value_in(reply: &Reply) -> Option<String> {
+    match reply {
         Reply::Array(items) => match &items[..] {
             [Reply::Bulk(_), Reply::Bulk(value)] => Some(wire::lossy(value)),
             _ => None,
         },
         _ => None,
-    })
+    }
 }
 
 /// The first number of the version that a server says it is. Valkey is newer than any version that matters here.

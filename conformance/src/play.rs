@@ -16,6 +16,7 @@ use psync_model::step::Step;
 use psync_model::world::{Framing, NodeId, World};
 
 use crate::needs;
+use crate::process::ProcessError;
 use crate::profile::Profile;
 use crate::proxy::Proxy;
 use crate::stage::as_network::AsNetwork;
@@ -141,21 +142,22 @@ fn harness_error(trouble: Trouble) -> anyhow::Error {
     }
 }
 
-/// What looks like trouble of the harness is the subject's when the subject is no longer there.
+/// What looks like trouble of the harness is the subject's when the subject is no longer there, or did not come up again.
+/// One that the harness has killed, and that was not ready again in time, has done nothing wrong.
 fn blame_the_dead(trouble: Trouble, stage: &mut Stage) -> Trouble {
-    let ended = stage
-        .servers
-        .values_mut()
-        .map(|server| server.subject.ended());
+    let Trouble::Harness(error) = trouble else {
+        return trouble;
+    };
+    let servers = stage.servers.values_mut();
+    let ended = servers.map(|server| server.subject.ended_by_itself());
     let ended = ended.filter_map(Result::ok).flatten().next();
-    match (trouble, ended) {
-        (Trouble::Harness(error), Some(status)) => Trouble::wrong(Mismatch::new(
-            Check::Progress,
-            "a subject that runs until it is told to end",
-            format!("it ended by itself with {status} ({error:#})"),
-        )),
-        (trouble, _) => trouble,
-    }
+    let came = match (ended, error.downcast_ref()) {
+        (Some(status), _) => format!("it ended by itself with {status} ({error:#})"),
+        (None, Some(ProcessError::EndedEarly { .. })) => format!("{error:#}"),
+        _ => return Trouble::Harness(error),
+    };
+    let allowed = "a subject that runs until it is told to end";
+    Trouble::wrong(Mismatch::new(Check::Progress, allowed, came))
 }
 
 fn follow(

@@ -147,6 +147,8 @@ struct Own {
     folder: TempDir,
     _port: ReservedPort,
     child: Child,
+    /// Whether the harness has killed it and not started it again.
+    killed: bool,
 }
 
 impl Subject {
@@ -161,6 +163,7 @@ impl Subject {
                 folder,
                 _port: port,
                 child,
+                killed: false,
             }),
         })
     }
@@ -241,11 +244,22 @@ impl Subject {
             .map_err(|source| signal_error("look after", &self.profile, source))
     }
 
+    /// How it ended, if it is ours and has, and not because the harness has killed it.
+    pub fn ended_by_itself(&mut self) -> Result<Option<ExitStatus>, ProcessError> {
+        if self.own.as_ref().is_some_and(|own| own.killed) {
+            return Ok(None);
+        }
+        self.ended()
+    }
+
     /// Kills it without warning and waits for its end. A dead subject stays dead.
     pub fn kill(&mut self) -> Result<(), ProcessError> {
         let child = self.child()?;
         let killed = child.kill().and_then(|()| child.wait());
         killed.map_err(|source| signal_error("kill", &self.profile, source))?;
+        if let Some(own) = &mut self.own {
+            own.killed = true;
+        }
         Ok(())
     }
 
@@ -287,6 +301,7 @@ impl Subject {
             return Err(self.not_ours());
         };
         own.child = start_on(&self.profile, own.folder.path(), port, options)?;
+        own.killed = false;
         Ok(())
     }
 

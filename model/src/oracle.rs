@@ -124,10 +124,7 @@ impl<B: Clone + PartialEq> Oracle<B> {
 
     /// Whether from each possible world the subject may come, by steps of its own, to one that is `enough`. What it can
     /// no longer come to is not due.
-    pub fn may_come_to(
-        &self,
-        enough: impl Fn(&Possible<B>) -> bool,
-    ) -> Result<bool, OracleError> {
+    pub fn may_come_to(&self, enough: impl Fn(&Possible<B>) -> bool) -> Result<bool, OracleError> {
         for possible in &self.possible {
             let alone = Self {
                 possible: vec![possible.clone()],
@@ -276,9 +273,8 @@ mod tests {
     #[test]
     fn what_no_own_step_of_the_subject_leads_to_is_not_due() {
         let mut oracle = oracle();
-        let answered = |possible: &Possible<()>| {
-            possible.world.link(REPLICA).primary != PrimaryPhase::None
-        };
+        let answered =
+            |possible: &Possible<()>| possible.world.link(REPLICA).primary != PrimaryPhase::None;
         assert!(!oracle.may_come_to(answered).unwrap(), "nobody has asked");
         oracle.drive(Step::Ask { replica: REPLICA }).unwrap();
         assert!(oracle.may_come_to(answered).unwrap());

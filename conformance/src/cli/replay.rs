@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut profile = args.subject.choose(&Choice::default())?.profile;
     profile.era = played_era(case.header.era);
     interrupt::take_signals()?;
-    subject::sanity(&profile)?;
+    subject::sanity(&profile, &[case.header.casting])?;
     let casting = case.header.casting;
     println!("{}, {} steps", case.header.id, case.steps.len());
     let outcome = play_with(&case, &profile, None, |at, step| {
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         };
         println!("{:>4}  {who:<8} {step}", at + 1);
     })?;
-    subject::sanity(&profile)?;
+    subject::sanity(&profile, &[case.header.casting])?;
     Ok(conclude(args, &case, &outcome))
 }
 

@@ -102,7 +102,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(&era) = eras.first() {
         profile.era = played_era(era);
     }
-    subject::sanity(&profile)?;
+    subject::sanity(&profile, &args.choice.castings(&profile))?;
     let suites = derive(args, &profile, &eras)?;
     let kept = subject::settings(&profile)?;
     let record = play_all(args, &mut profile, &suites);
@@ -168,7 +168,7 @@ fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> Record {
         let until = args.budget.share(started, suite.cases.len(), left);
         left -= suite.cases.len();
         record.add(suite, &play(args, profile, suite, until), profile);
-        if let Err(error) = subject::sanity(profile) {
+        if let Err(error) = subject::sanity(profile, &[suite.casting]) {
             record.run.harness_failure = Some(format!("{error:#}"));
             break;
         }

@@ -13,6 +13,7 @@ use psync_conformance::process::Subject;
 use psync_conformance::profile::{Access, ControlName, Profile};
 use psync_conformance::reply::Reply;
 use psync_conformance::transcript::{CaseClock, Transcript};
+use psync_model::casting::Casting;
 use psync_model::rulebook::Era;
 
 use super::list::Choice;
@@ -229,8 +230,12 @@ fn control(profile: &Profile) -> anyhow::Result<Control> {
     Ok(subject.control(Transcript::new("settings", CaseClock::start()))?)
 }
 
-/// Starts the subject, talks to it as any client would, and ends it: a dead server is called dead.
-pub(crate) fn sanity(profile: &Profile) -> anyhow::Result<()> {
+/// Starts the subject, talks to it as any client would, and ends it: a dead server is called dead. One that is only to be
+/// a replica need not be able to do anything else, and its first case shows whether it lives.
+pub(crate) fn sanity(profile: &Profile, castings: &[Casting]) -> anyhow::Result<()> {
+    if castings.iter().all(|casting| *casting == Casting::Replica) {
+        return Ok(());
+    }
     let started = Instant::now();
     let conversation = || -> anyhow::Result<()> {
         let subject = Subject::of(profile)?;
@@ -238,8 +243,11 @@ pub(crate) fn sanity(profile: &Profile) -> anyhow::Result<()> {
         control.expect_ok(&["SET", "sanity", "yes"])?;
         let came = control.command(&["GET", "sanity"])?;
         ensure!(came == Reply::Bulk(b"yes".to_vec()), "GET returned {came}");
-        let came = control.command(&["DEL", "sanity"])?;
-        ensure!(came == Reply::Integer(1), "DEL returned {came}");
+        // What the judge has started ends with its data.
+        if matches!(profile.access, Access::Connect(_)) {
+            let came = control.command(&["DEL", "sanity"])?;
+            ensure!(came == Reply::Integer(1), "DEL returned {came}");
+        }
         Ok(())
     };
     conversation().with_context(|| {

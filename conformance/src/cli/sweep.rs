@@ -113,7 +113,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         chosen.profile.name
     );
     interrupt::take_signals()?;
-    subject::sanity(&chosen.profile)?;
+    subject::sanity(&chosen.profile, &choice.castings(&chosen.profile))?;
     let mut tally = Tally::default();
     for era in chosen.eras {
         for casting in choice.castings(&chosen.profile) {

@@ -3,6 +3,7 @@ use psync_model::rulebook::Identity;
 use psync_model::step::Step;
 use psync_model::world::{NodeId, PrimaryPhase};
 
+use super::children::Stopped;
 use super::holds::Obstacle;
 use super::seen_of_primary::{
     Key, Ports, Shown, agrees, answer_agrees, command_agrees, first_bytes, glance, snapshot_agrees,
@@ -29,6 +30,7 @@ pub struct AsReplica {
     stream: Reader,
     ports: Ports,
     obstacle: Obstacle,
+    stopped: Option<Stopped>,
 }
 
 impl AsReplica {
@@ -45,6 +47,7 @@ impl AsReplica {
             stream,
             ports,
             obstacle: Obstacle::default(),
+            stopped: None,
         })
     }
 
@@ -105,16 +108,22 @@ impl AsReplica {
                 Ok(())
             }
             Step::StartSnapshot { framing, .. } => {
-                self.stage
+                let keep_open = self
+                    .stage
                     .release_start(PRIMARY, framing, &mut self.obstacle)?;
                 self.await_hidden(step)?;
+                self.stopped = keep_open
+                    .then(|| self.stage.stop_snapshot(PRIMARY))
+                    .flatten();
                 self.stage.hold_start(PRIMARY)
             }
             Step::FinishSnapshot { .. } => {
+                self.stopped = None;
                 self.stage.release_end(PRIMARY)?;
                 self.await_hidden(step)
             }
             Step::FailSnapshot { .. } => {
+                self.stopped = None;
                 self.stage.release_end(PRIMARY)?;
                 self.await_hidden(step)?;
                 self.stage.permit(|permits| permits.failure = false);

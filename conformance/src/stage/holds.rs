@@ -1,8 +1,9 @@
 //! Held states: how a snapshot is kept from starting or from ending until the plan wants it.
 //!
 //! Nothing here waits. A snapshot that nobody released does not start, because of a long
-//! `repl-diskless-sync-delay`; one that should not end yet is slowed key by key by `rdb-key-save-delay`; one
-//! that should fail finds a folder where its file should go (`PROTOCOL §7.3`).
+//! `repl-diskless-sync-delay`; one that should not end yet is slowed key by key by `rdb-key-save-delay`, and the process
+//! that writes it is stopped where there is one; one that should fail finds a folder where its file should go
+//! (`PROTOCOL §7.3`).
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,13 +11,14 @@ use psync_model::casting::Casting;
 use psync_model::step::Step;
 use psync_model::world::{Framing, NodeId, World};
 
+use super::children::{self, Stopped};
 use super::opening::HELD_DELAY_S;
 use super::{Stage, Trouble, required};
 use crate::profile::ControlName;
 use crate::verdict::{Check, Mismatch};
 
-/// How long a snapshot is held open on a server whose snapshot cannot be released: longer than what a plan
-/// does meanwhile, which takes some milliseconds.
+/// How long a snapshot is held open on a server whose snapshot cannot be released: time enough to see it and to stop
+/// what writes it.
 const HELD_OPEN_US: usize = 600_000;
 /// The same where the replica that is to find it running is a subject: it comes again when a second has passed.
 const HELD_OPEN_FOR_SUBJECT_US: usize = 3_000_000;
@@ -49,13 +51,14 @@ pub struct Obstacle {
 }
 
 impl Stage {
-    /// Lets the waiting snapshot of a node start, sent in this way, and prepares its end.
+    /// Lets the waiting snapshot of a node start, sent in this way, and prepares its end. Answers whether it is to be kept
+    /// open until [`Stage::release_end`].
     pub fn release_start(
         &mut self,
         node: NodeId,
         framing: Framing,
         obstacle: &mut Obstacle,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let fate = self.fate_of_snapshot(node);
         let open_us = match (fate, framing) {
             (Fate::EndsAtOnce, _) => 0,
@@ -99,7 +102,18 @@ impl Stage {
             ControlName::DisklessDelay,
             "repl-diskless-sync-delay",
             "0",
-        )
+        )?;
+        Ok(matches!(fate, Fate::EndsLater | Fate::Fails))
+    }
+
+    /// Stops what writes the snapshot of a node, where that is a process of its own: however busy the machine, it does not
+    /// end before it is let go on. A server that can be slowed key by key has no other processes.
+    pub(super) fn stop_snapshot(&mut self, node: NodeId) -> Option<Stopped> {
+        if !self.profile.offers(ControlName::KeySaveDelay) {
+            return None;
+        }
+        let subject = self.server(node).subject.process_id();
+        subject.map(|process| Stopped::stop(children::of(process)))
     }
 
     /// Holds back the next snapshot of a node, whenever a replica comes to wait for one.

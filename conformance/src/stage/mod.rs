@@ -9,6 +9,7 @@
 pub mod as_network;
 pub mod as_primary;
 pub mod as_replica;
+mod children;
 mod errors;
 pub mod holds;
 mod network;
@@ -235,10 +236,11 @@ impl Stage {
     ) -> Result<(), Trouble> {
         let transcript = self.transcript(control_label(node, self.servers.len()));
         let options = opening::start_options(&self.profile, &self.setting, primary);
+        let limit = self.profile.waits.stop_ms.duration();
         let Server { subject, .. } = self.server(node);
-        let children = subject.process_id().map(children_of);
+        let children = subject.process_id().map(children::of).unwrap_or_default();
         subject.kill()?;
-        children.into_iter().flatten().for_each(kill_orphan);
+        children::end(children, limit)?;
         subject.restart(&options)?;
         let mut control = subject.control(transcript)?;
         opening::configure(&mut control, &self.profile, &self.setting)?;
@@ -576,24 +578,6 @@ fn worst(mut mismatches: Vec<Mismatch>) -> Trouble {
 pub fn without_base(mut data: DataSet) -> DataSet {
     data.remove(0, BASE_KEY.as_bytes());
     data
-}
-
-/// The processes a subject has started, on Linux; a snapshot's child would otherwise outlive it and write its
-/// file into the disk of the next life.
-fn children_of(process: u32) -> Vec<i32> {
-    let listed = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
-    listed
-        .unwrap_or_default()
-        .split_whitespace()
-        .filter_map(|child| child.parse().ok())
-        .collect()
-}
-
-fn kill_orphan(process: i32) {
-    if let Some(process) = rustix::process::Pid::from_raw(process) {
-        // It may have ended meanwhile, which is what is wanted.
-        let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
-    }
 }
 
 /// An answer of the control connection that the harness cannot do without.

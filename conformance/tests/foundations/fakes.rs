@@ -40,8 +40,8 @@ fn control_connection_names_garbage_silence_and_wrong_kinds() {
         .unwrap_err();
     assert!(
         matches!(
-            garbage,
-            ControlError::Conn(ConnError::Wire {
+            &garbage,
+            ControlError::Unanswered(unanswered) if matches!(unanswered.source, ConnError::Wire {
                 source: WireError::Unexpected { .. },
                 ..
             })
@@ -53,8 +53,8 @@ fn control_connection_names_garbage_silence_and_wrong_kinds() {
         .unwrap_err();
     assert!(
         matches!(
-            huge,
-            ControlError::Conn(ConnError::Wire {
+            &huge,
+            ControlError::Unanswered(unanswered) if matches!(unanswered.source, ConnError::Wire {
                 source: WireError::LengthOutOfRange { .. },
                 ..
             })
@@ -64,8 +64,9 @@ fn control_connection_names_garbage_silence_and_wrong_kinds() {
     let silent = connect(b"+PO", 50).barrier().unwrap_err();
     assert!(
         matches!(
-            silent,
-            ControlError::Conn(ConnError::TimedOut { limit_ms: 50, .. })
+            &silent,
+            ControlError::Unanswered(unanswered) if unanswered.command == "PING"
+                && matches!(unanswered.source, ConnError::TimedOut { limit_ms: 50, .. })
         ),
         "{silent}"
     );
@@ -102,6 +103,14 @@ fn server_with_one_database_is_read_back_and_refused_when_it_holds_keys() {
         ),
         "{refusal}"
     );
+}
+
+#[test]
+fn server_that_can_neither_select_nor_count_is_read_back() {
+    let replies = b"-ERR unknown command\r\n-ERR unknown command\r\n*1\r\n$1\r\na\r\n*1\r\n$1\r\na\r\n$1\r\n7\r\n";
+    let mut control = Control::connect(saying(replies), LIMIT, transcript("control")).unwrap();
+    let data = control.data_set().unwrap();
+    assert_eq!((data.len(), data.get(0, b"a")), (1, Some(b"7".as_slice())));
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn killed_subject_restarts_in_its_folder_and_drop_leaves_nothing() {
     control.expect_ok(&["SET", "a", "2"]).unwrap();
     server.kill().unwrap();
     assert!(server.ended().unwrap().is_some());
+    assert!(server.ended_by_itself().unwrap().is_none());
     assert!(control.barrier().is_err());
 
     let as_replica = StartOptions {
