@@ -6,12 +6,10 @@ use psync_conformance::verdict::Verdict;
 
 use crate::support::PROGRAM;
 
-/// A server whose second start fails: the first is the greeting before the run, the second the first case.
+/// A server whose first start fails, which is that for the first case: nobody greets who is only to be a replica.
 fn failing_once(folder: &std::path::Path) -> String {
     let folder = folder.display();
-    let script = format!(
-        "mkdir {folder}/first 2>/dev/null && exec \\\"$@\\\"; mkdir {folder}/second 2>/dev/null || exec \\\"$@\\\"; exit 3"
-    );
+    let script = format!("mkdir {folder}/first 2>/dev/null || exec \\\"$@\\\"; exit 3");
     format!(
         r#"
 name = "failing-once"
