@@ -51,7 +51,7 @@ pub(super) fn acknowledgements_are_sound(place: &Place<'_>) -> bool {
     })
 }
 
-/// S13 of a step: nobody stays attached to whose data are replaced.
+/// S13. Nobody stays attached to a node whose data are replaced.
 pub(super) fn none_stays_across_a_load(edge: &Edge<'_>) -> bool {
     match edge.step {
         Step::ReceiveSnapshot { replica } | Step::FailLoad { replica } => {
@@ -61,7 +61,8 @@ pub(super) fn none_stays_across_a_load(edge: &Edge<'_>) -> bool {
     }
 }
 
-/// S13 of a world, judged at the parent's end: what a replica of it still reads afterwards it reads under the old name.
+/// The other half of S13: an established link has one name for the history, judged at the parent's end: what a replica of it still reads
+/// afterwards it reads under the old name.
 pub(super) fn share_one_name(place: &Place<'_>) -> bool {
     let names = place.setting.book.names_histories();
     !names
