@@ -61,8 +61,8 @@ pub(super) fn none_stays_across_a_load(edge: &Edge<'_>) -> bool {
     }
 }
 
-/// The other half of S13: an established link has one name for the history, judged at the parent's end: what a replica of it still reads
-/// afterwards it reads under the old name.
+/// The other half of S13: an established link has one name for the history. It is judged at the parent's end: what a
+/// replica of it still reads afterwards it reads under the old name.
 pub(super) fn share_one_name(place: &Place<'_>) -> bool {
     let names = place.setting.book.names_histories();
     !names
