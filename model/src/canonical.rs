@@ -126,12 +126,7 @@ impl World {
             if *offset >= bases[slot] {
                 references.low[slot] = references.low[slot].min(*offset);
             }
-            let least = if slot == 0 {
-                *offset
-            } else {
-                bases[slot].plus(-1)
-            };
-            references.idle |= *offset < least || (slot == 0 && offset.0 != 0);
+            references.idle |= *offset < bases[slot] || (slot == 0 && offset.0 != 0);
         });
         references
     }
