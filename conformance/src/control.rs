@@ -237,36 +237,50 @@ impl Control {
         Ok(())
     }
 
-    /// How many keys each database holds that holds any, and database 0 selected afterwards.
+    /// How many keys each database holds that holds any, and database 0 selected afterwards. All are asked in one breath:
+    /// this is most of what a look at a subject costs.
     pub fn sizes(&mut self) -> Result<Vec<(u32, usize)>, ControlError> {
-        let mut sizes = Vec::new();
+        let deadline = Deadline::after(self.reply_limit);
+        let select = |database: u32| encode(&["SELECT", &database.to_string()]);
+        let mut questions: Vec<u8> = (0..MAX_DATABASES)
+            .flat_map(|database| [select(database), encode(&["DBSIZE"])])
+            .flatten()
+            .collect();
+        questions.extend(select(0));
+        self.conn.send(&questions, deadline)?;
+        let mut answers = Vec::new();
         for database in 0..MAX_DATABASES {
-            let selected = self.command(&["SELECT", &database.to_string()])?;
-            // A server with fewer databases refuses the first it lacks; one without SELECT has one.
-            let is_refused = matches!(selected, Reply::Error(_));
-            if is_refused && database > 0 {
-                break;
+            let is_there = !matches!(self.conn.next_reply(deadline)?, Reply::Error(_));
+            let size = self.conn.next_reply(deadline)?;
+            // A server with fewer databases refuses those it lacks; one without SELECT has one.
+            if is_there || database == 0 {
+                answers.push((database, size));
             }
-            let count = self.size()?;
+        }
+        self.conn.next_reply(deadline)?;
+        let mut sizes = Vec::new();
+        for (database, size) in answers {
+            let count = self.size(database, size)?;
             if count > 0 {
                 sizes.push((database, count));
             }
-            if is_refused {
-                return Ok(sizes);
-            }
         }
-        self.select(0)?;
         Ok(sizes)
     }
 
-    /// How many keys the selected database holds; where there is no DBSIZE they are counted.
-    fn size(&mut self) -> Result<usize, ControlError> {
-        let words = ["DBSIZE"];
-        match self.command(&words)? {
+    /// How many keys a database holds that answered this to DBSIZE; where there is no DBSIZE they are counted.
+    fn size(&mut self, database: u32, answer: Reply) -> Result<usize, ControlError> {
+        match answer {
             Reply::Integer(count) => Ok(usize::try_from(count).unwrap_or(usize::MAX)),
-            Reply::Error(_) => Ok(self.keys()?.len()),
+            Reply::Error(_) if database == 0 => Ok(self.keys()?.len()),
+            Reply::Error(_) => {
+                self.select(database)?;
+                let count = self.keys()?.len();
+                self.select(0)?;
+                Ok(count)
+            }
             came => Err(ControlError::Answer {
-                command: shown(&words),
+                command: "DBSIZE".into(),
                 expected: "an integer",
                 came,
             }),
