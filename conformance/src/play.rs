@@ -9,9 +9,11 @@ use std::time::Instant;
 use anyhow::anyhow;
 use psync_model::case::Case;
 use psync_model::casting::Casting;
+use psync_model::cover;
 use psync_model::property::{has_caught_up, has_converged};
 use psync_model::rules::Setting;
 use psync_model::scope::Scope;
+use psync_model::situation::Target;
 use psync_model::step::Step;
 use psync_model::world::{Framing, NodeId, World};
 
@@ -101,10 +103,11 @@ pub fn play_with(
     mut watch: impl FnMut(usize, Step),
 ) -> anyhow::Result<Outcome> {
     let started = Instant::now();
-    let outcome = |verdict, met| Outcome {
+    let outcome = |verdict, met, spared| Outcome {
         case: case.header.id.clone(),
         verdict,
         met,
+        spared,
         elapsed_ms: started.elapsed().as_millis() as u64,
     };
     if let Some(missing) = needs::missing(case, profile) {
@@ -131,8 +134,22 @@ pub fn play_with(
             Verdict::Fail(Box::new(stage.failure(step, mismatch, others)))
         }
     };
-    let met = side.stage().oracle.met();
-    Ok(outcome(verdict, met))
+    let stage = side.stage();
+    let kept_at = stage.kept_data_at.unwrap_or(case.steps.len());
+    let spared = targets_from(case, kept_at);
+    Ok(outcome(verdict, stage.oracle.met(), spared))
+}
+
+/// The targets that a plan meets from one of its steps on, if it is carried out as it stands.
+pub fn targets_from(case: &Case, at: usize) -> BTreeSet<Target> {
+    let Ok(setting) = case.setting() else {
+        return BTreeSet::new();
+    };
+    let worlds = cover::run(&setting, case.header.scope.topology, &case.steps);
+    let steps = worlds.iter().zip(&case.steps).skip(at);
+    steps
+        .filter_map(|(world, step)| Target::of(case.header.casting, world, *step))
+        .collect()
 }
 
 fn harness_error(trouble: Trouble) -> anyhow::Error {

@@ -18,7 +18,7 @@ use psync_model::walk::End;
 use psync_model::world::World;
 
 use crate::flaws;
-use crate::play::play;
+use crate::play::{play, targets_from};
 use crate::profile::{ControlName, Profile};
 use crate::verdict::{Outcome, Verdict};
 
@@ -110,7 +110,7 @@ impl Suite {
         self.explored.1 += other.explored.1;
         let beyond = |case: &Case| case.steps.iter().any(|step| !scope.allows(*step));
         for case in other.cases.into_iter().filter(beyond) {
-            self.targets.extend(targets_of(self.casting, &case));
+            self.targets.extend(targets_from(&case, 0));
             self.cases.push(case);
         }
     }
@@ -152,11 +152,17 @@ fn whole_suite(era: Era, as_shipped: bool) -> anyhow::Result<Suite> {
         whole.explored.0 += other.explored.0;
         whole.explored.1 += other.explored.1;
         for case in other.cases {
-            let targets = targets_of(Casting::Whole, &case);
+            let targets = targets_from(&case, 0);
             if !targets.is_subset(&whole.targets) {
                 whole.targets.extend(targets);
                 whole.cases.push(case);
             }
+        }
+    }
+    if !as_shipped {
+        for case in flaws::harming_cases(era) {
+            whole.targets.extend(targets_from(&case, 0));
+            whole.cases.push(case);
         }
     }
     Ok(whole)
@@ -261,18 +267,6 @@ fn has_bytes(case: &Case) -> bool {
     !steps.any(|(world, step)| reads(step) && by_sync(world, step))
 }
 
-/// The targets that a plan meets if it is carried out as it stands.
-fn targets_of(casting: Casting, case: &Case) -> BTreeSet<Target> {
-    let Ok(setting) = case.setting() else {
-        return BTreeSet::new();
-    };
-    let worlds = psync_model::cover::run(&setting, case.header.scope.topology, &case.steps);
-    let steps = worlds.iter().zip(&case.steps);
-    steps
-        .filter_map(|(world, step)| Target::of(casting, world, *step))
-        .collect()
-}
-
 /// What a run found.
 #[derive(Debug)]
 pub struct Report {
@@ -284,6 +278,8 @@ pub struct Report {
     pub outcomes: Vec<Outcome>,
     /// The targets to be met.
     pub targets: BTreeSet<Target>,
+    /// How many others there would be for a subject that drops its data before it looks at the snapshot for which it does.
+    pub spared: usize,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
 }
@@ -309,7 +305,7 @@ impl Report {
             let Some(case) = cases.iter().find(|case| case.header.id == outcome.case) else {
                 continue;
             };
-            let targets = targets_of(self.casting, case);
+            let targets = targets_from(case, 0);
             missing
                 .entry(control)
                 .or_default()
@@ -344,14 +340,28 @@ pub fn run_until(
     mut watch: impl FnMut(&Outcome),
 ) -> Report {
     let started = Instant::now();
-    let play = |place: usize| play_or_note(&suite.cases[place], profile);
+    let play = |place: usize| {
+        let once = || play_or_note(&suite.cases[place], profile);
+        repeatedly(suite.repeat, stop, once)
+    };
     let count = suite.cases.len();
     let outcomes = in_parallel(count, jobs, stop, until, play, |_, outcome| watch(outcome));
+    let outcomes: Vec<Outcome> = outcomes.into_values().collect();
+    let of_all = |part: fn(&Outcome) -> &BTreeSet<Target>| -> BTreeSet<Target> {
+        outcomes.iter().flat_map(part).copied().collect()
+    };
+    let (met, spared) = (
+        of_all(|outcome| &outcome.met),
+        of_all(|outcome| &outcome.spared),
+    );
+    let is_due = |target: &&Target| met.contains(target) || !spared.contains(target);
+    let targets: BTreeSet<Target> = suite.targets.iter().filter(is_due).copied().collect();
     Report {
         era: suite.era,
         casting: suite.casting,
-        outcomes: outcomes.into_values().collect(),
-        targets: suite.targets.clone(),
+        outcomes,
+        spared: suite.targets.len() - targets.len(),
+        targets,
         elapsed_ms: started.elapsed().as_millis() as u64,
     }
 }
@@ -402,6 +412,41 @@ fn play_or_note(case: &Case, profile: &Profile) -> Outcome {
             reason: format!("{error:#}"),
         },
         met: BTreeSet::new(),
+        spared: BTreeSet::new(),
         elapsed_ms: started.elapsed().as_millis() as u64,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_that_does_not_come_to_the_same_every_time_is_not_judged() {
+        let of = |verdict: Verdict| Outcome {
+            case: "a case".to_owned(),
+            verdict,
+            met: BTreeSet::new(),
+            spared: BTreeSet::new(),
+            elapsed_ms: 2,
+        };
+        let parted = Verdict::Inconclusive {
+            at: 3,
+            reason: "it went another way".to_owned(),
+        };
+        let (go_on, mut played) = (AtomicBool::new(false), 0);
+        let outcome = repeatedly(5, &go_on, || {
+            played += 1;
+            of(if played == 3 {
+                parted.clone()
+            } else {
+                Verdict::Pass
+            })
+        });
+        let reason = "passed 2 times, and then inconclusive at step 4".to_owned();
+        assert_eq!(outcome.verdict, Verdict::NotJudged { reason });
+        assert_eq!((played, outcome.elapsed_ms), (3, 6));
+        let steady = repeatedly(5, &go_on, || of(Verdict::Pass));
+        assert_eq!((steady.verdict, steady.elapsed_ms), (Verdict::Pass, 10));
+    }
 }

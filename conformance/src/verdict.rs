@@ -337,6 +337,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The targets met for certain.
     pub met: BTreeSet<Target>,
+    /// Those of the plan that this subject cannot come to, because it looks at a snapshot before it drops its data for it.
+    pub spared: BTreeSet<Target>,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
 }

@@ -402,4 +402,12 @@ fn print_out_of_reach(suite: &SuiteRecord) {
             suite.casting.name()
         );
     }
+    if suite.spared > 0 {
+        println!(
+            "{}/{}: {} targets more are only for those who drop their data before they look at a snapshot",
+            suite.era,
+            suite.casting.name(),
+            suite.spared
+        );
+    }
 }

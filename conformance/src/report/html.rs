@@ -286,6 +286,9 @@ fn coverage(record: &Record) -> Markup {
                 @for (control, targets) in &suite.out_of_reach {
                     p.note { (targets) " are out of reach: the subject does not offer " (format!("{control:?}")) "." }
                 }
+                @if suite.spared > 0 {
+                    p.note { (suite.spared) " more are only for those who drop their data before they look at a snapshot." }
+                }
                 div.wide { table {
                     thead { tr { th { "rule" } th { "situations" } th {} } }
                     tbody { @for rule in &suite.rules { tr {

@@ -23,7 +23,7 @@ use crate::verdict::{Failure, Mismatch, Verdict};
 pub const FORMAT: &str = "psync-report";
 
 /// The version this program writes: `major.minor`.
-pub const VERSION: &str = "1.1";
+pub const VERSION: &str = "1.2";
 
 /// The longest line a reader accepts, in bytes: a failure with its logs and room to spare.
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
@@ -71,6 +71,9 @@ pub struct SuiteRecord {
     pub rules: Vec<RuleCoverage>,
     /// For each control that is missing, how many targets are out of reach for that reason.
     pub out_of_reach: BTreeMap<ControlName, usize>,
+    /// How many targets left the count because the subject looks at a snapshot before it drops its data for it; since 1.2.
+    #[serde(default)]
+    pub spared: usize,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
     /// The cases that were played; in the file, the lines that follow.
@@ -351,6 +354,7 @@ impl SuiteRecord {
             targets_met: met.len(),
             rules: rules.into_values().collect(),
             out_of_reach: report.skipped_targets(&suite.cases),
+            spared: report.spared,
             elapsed_ms: report.elapsed_ms,
             cases: cases.collect(),
         }
@@ -472,6 +476,7 @@ pub(crate) mod tests {
                 targets: 5,
             }],
             out_of_reach: BTreeMap::from([(ControlName::Restart, 1)]),
+            spared: 0,
             elapsed_ms: 60,
             cases: vec![
                 case("sync/replica/ask/1", Verdict::Pass, Vec::new()),

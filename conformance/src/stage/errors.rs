@@ -65,6 +65,7 @@ impl AsPrimary {
             self.link = None;
             return self.drive(step);
         }
+        self.stage.kept_data_at.get_or_insert(self.stage.at);
         self.lose_link(Step::CutLink { replica: REPLICA })?;
         self.close_cut_link(Step::ReplicaNoticesLoss { replica: REPLICA })
     }

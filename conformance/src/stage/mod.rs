@@ -113,6 +113,8 @@ pub struct Stage {
     pub permits: Permits,
     /// What stands between the played replica and the subject, when the judge itself is under test.
     pub proxy: Option<Proxy>,
+    /// The step at which the subject turned out to look at a snapshot before it drops its data for it.
+    pub kept_data_at: Option<usize>,
     transcripts: Vec<Transcript>,
     clock: CaseClock,
     written: usize,
@@ -202,6 +204,7 @@ impl Stage {
             at: 0,
             permits,
             proxy: None,
+            kept_data_at: None,
             transcripts,
             clock,
             written: 0,
