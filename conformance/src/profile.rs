@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use psync_model::step::Step;
 use psync_model::world::Framing;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -226,6 +227,9 @@ pub struct Deviation {
     /// What comes in place of what is required, where the check can fail for several reasons: `PSYNC * 0`.
     #[serde(default, deserialize_with = "optional_pattern")]
     pub came: Option<Pattern>,
+    /// A step that must have come before, where it fails only then: `follow-in-transaction`.
+    #[serde(default, deserialize_with = "optional_pattern")]
+    pub after: Option<Pattern>,
     /// Why it fails.
     pub reason: String,
     /// Where that is discussed.
@@ -244,16 +248,25 @@ fn optional_pattern<'de, D: serde::Deserializer<'de>>(
 }
 
 impl Deviation {
-    /// Whether a failure at this address, with this in place of what is required, is the one that is known.
-    pub fn explains(&self, address: &str, came: &str) -> bool {
-        self.check.is(address) && self.came.as_ref().is_none_or(|known| known.is(came))
+    /// Whether a failure at this address after these steps, with this in place of what is required, is the one that is
+    /// known.
+    pub fn explains(&self, address: &str, came: &str, before: &[Step]) -> bool {
+        let came_before = |step: &Pattern| before.iter().any(|one| step.is(&one.to_string()));
+        self.check.is(address)
+            && self.came.as_ref().is_none_or(|known| known.is(came))
+            && self.after.as_ref().is_none_or(came_before)
     }
 
     /// What it is called where it is listed.
     pub fn name(&self) -> String {
-        let came = self.came.as_ref();
-        let came = came.map_or_else(String::new, |came| format!(" ({})", came.as_str()));
-        format!("{}{came}", self.check.as_str())
+        let noted = |word: &str, pattern: &Option<Pattern>| {
+            let text = pattern
+                .as_ref()
+                .map(|pattern| format!(" ({word}{})", pattern.as_str()));
+            text.unwrap_or_default()
+        };
+        let (came, after) = (noted("", &self.came), noted("after ", &self.after));
+        format!("{}{came}{after}", self.check.as_str())
     }
 }
 

@@ -15,9 +15,10 @@ use psync_model::rulebook::Era;
 use serde::{Deserialize, Serialize};
 
 use super::address;
+use super::swept::SweepRecord;
 use crate::profile::{ControlName, Deviation, Profile};
 use crate::run::{Report, Suite};
-use crate::verdict::{Failure, Mismatch, Verdict};
+use crate::verdict::{Failure, Mismatch, Outcome, Verdict};
 
 /// The format's name, on the first line.
 pub const FORMAT: &str = "psync-report";
@@ -208,8 +209,10 @@ impl Record {
         let seen = |known: &Deviation| {
             let mut cases = self.cases();
             cases.any(|(suite, case)| {
-                case.failure()
-                    .is_some_and(|failure| explains(known, suite.era, suite.casting, failure))
+                let (plan, failure) = (case.plan(), case.failure());
+                failure.is_some_and(|failure| {
+                    explains(known, suite.era, suite.casting, plan.as_ref(), failure)
+                })
             })
         };
         let known = profile.deviations.iter();
@@ -402,21 +405,30 @@ pub fn plan_lines(case: &Case) -> Vec<String> {
 }
 
 /// Why a failure was expected, if it was.
-fn deviation(suite: &Suite, verdict: &Verdict, profile: &Profile) -> Option<String> {
-    let Verdict::Fail(failure) = verdict else {
+fn deviation(suite: &Suite, outcome: &Outcome, profile: &Profile) -> Option<String> {
+    let Verdict::Fail(failure) = &outcome.verdict else {
         return None;
     };
+    let plan = suite.case(&outcome.case);
     let known = profile.deviations.iter();
-    let mut known = known.filter(|known| explains(known, suite.era, suite.casting, failure));
+    let mut known = known.filter(|known| explains(known, suite.era, suite.casting, plan, failure));
     known
         .next()
         .map(|known| format!("{} ({})", known.reason, known.link))
 }
 
-/// Whether a deviation is known to come to this failure.
-fn explains(known: &Deviation, era: Era, casting: Casting, failure: &Failure) -> bool {
+/// Whether a deviation is known to come to this failure of this plan.
+fn explains(
+    known: &Deviation,
+    era: Era,
+    casting: Casting,
+    plan: Option<&Case>,
+    failure: &Failure,
+) -> bool {
     let Mismatch { check, came, .. } = &failure.mismatch;
-    known.explains(&address(era, casting, failure.step, *check), came)
+    let steps = plan.map_or(&[][..], |plan| &plan.steps);
+    let before = &steps[..failure.at.min(steps.len())];
+    known.explains(&address(era, casting, failure.step, *check), came, before)
 }
 
 #[cfg(test)]
