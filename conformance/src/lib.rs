@@ -26,5 +26,6 @@ pub mod stage;
 pub mod sweep;
 pub mod transcript;
 pub mod verdict;
+pub mod wander;
 pub mod watch;
 pub mod wire;

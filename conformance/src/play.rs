@@ -111,7 +111,8 @@ pub fn play_with(
         elapsed_ms: started.elapsed().as_millis() as u64,
     };
     if let Some(missing) = needs::missing(case, profile) {
-        return Ok(outcome(Verdict::Skipped { missing }, BTreeSet::new()));
+        let none = BTreeSet::new();
+        return Ok(outcome(Verdict::Skipped { missing }, none.clone(), none));
     }
     let mut side = Side::open(case, profile).map_err(harness_error)?;
     if let Some(make) = proxy {

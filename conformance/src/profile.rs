@@ -171,7 +171,7 @@ pub struct Waits {
 impl Default for Waits {
     fn default() -> Self {
         Self {
-            start_ms: Millis(10_000),
+            start_ms: Millis(30_000),
             reply_ms: Millis(5_000),
             observe_ms: Millis(10_000),
             settle_ms: Millis(50),

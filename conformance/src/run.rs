@@ -57,6 +57,8 @@ pub struct Suite {
     pub targets: BTreeSet<Target>,
     /// How many worlds and edges of the specification the cases were made from.
     pub explored: (usize, usize),
+    /// How often each case is played.
+    pub repeat: u32,
 }
 
 impl Suite {
@@ -68,6 +70,18 @@ impl Suite {
             cases: Vec::new(),
             targets: BTreeSet::new(),
             explored: (0, 0),
+            repeat: 1,
+        }
+    }
+
+    /// A suite of the same era and casting that has these random walks for cases, and no targets.
+    #[must_use]
+    pub fn of_walks(&self, mut walks: Vec<Case>) -> Self {
+        walks.retain(|walk| !walk.header.as_shipped || has_bytes(walk));
+        Self {
+            cases: walks,
+            repeat: self.repeat,
+            ..Self::empty(self.era, self.casting)
         }
     }
 
@@ -144,7 +158,7 @@ pub fn suites(era: Era, castings: &[Casting], as_shipped: bool) -> anyhow::Resul
 }
 
 /// The suite in which every node is a subject. The scopes overlap: each adds the cases that meet what those of the scopes
-/// before do not.
+/// before do not. At the end come the mistakes that lie deeper than any of them is covered.
 fn whole_suite(era: Era, as_shipped: bool) -> anyhow::Result<Suite> {
     let mut whole = Suite::empty(era, Casting::Whole);
     for scope in WHOLE {
@@ -243,6 +257,7 @@ impl Explored {
             cases,
             targets: cover.targets,
             explored: (self.graph.worlds.len(), self.graph.edges()),
+            repeat: 1,
         }
     }
 }
@@ -401,6 +416,26 @@ pub fn in_parallel<T: Send>(
         }
     });
     results
+}
+
+/// Plays a case so often. Where it does not come to the same every time, nothing is known.
+fn repeatedly(times: u32, stop: &AtomicBool, mut play: impl FnMut() -> Outcome) -> Outcome {
+    let mut first = play();
+    for time in 1..times {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let next = play();
+        first.elapsed_ms += next.elapsed_ms;
+        let (one, other) = (first.verdict.summary(), next.verdict.summary());
+        if one != other {
+            first.verdict = Verdict::NotJudged {
+                reason: format!("{one} {time} times, and then {other}"),
+            };
+            break;
+        }
+    }
+    first
 }
 
 /// Plays a case. If the harness fails at it, that is what becomes of this case: the others are played all the same.

@@ -328,6 +328,21 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// What it comes to, without what differs from one time to the next.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Pass => "passed".to_owned(),
+            Self::Fail(failure) => {
+                format!("failed at {}: {}", failure.step, failure.mismatch.check)
+            }
+            Self::Inconclusive { at, .. } => format!("inconclusive at step {}", at + 1),
+            Self::Skipped { missing } => format!("skipped for want of {missing}"),
+            Self::NotJudged { reason } => format!("not judged: {reason}"),
+        }
+    }
+}
+
 /// The verdict on a case, with what it covered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {

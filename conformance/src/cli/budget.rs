@@ -39,6 +39,14 @@ impl FromStr for Budget {
 }
 
 impl Budget {
+    /// When it ends, if it began at `started`.
+    pub(crate) fn end(self, started: Instant) -> Option<Instant> {
+        match self {
+            Self::All => None,
+            Self::Time(all) => Some(started + all),
+        }
+    }
+
     /// Until when a suite may begin cases, if the budget began at `started` and the suite has `mine` of the `left` cases
     /// that are still to be played: its share of what time is left.
     pub(crate) fn share(self, started: Instant, mine: usize, left: usize) -> Option<Instant> {

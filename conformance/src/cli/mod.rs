@@ -2,6 +2,7 @@
 //!
 //! Answers go to standard output, progress to standard error. The exit status says what came out.
 
+mod beyond;
 mod budget;
 mod cases;
 mod compare;

@@ -18,6 +18,7 @@ use psync_conformance::verdict::{Outcome, Verdict};
 use psync_model::casting::Casting;
 use psync_model::rulebook::Era;
 
+use super::beyond;
 use super::budget::Budget;
 use super::list::Choice;
 use super::progress::Meter;
@@ -41,15 +42,22 @@ const MOST_NOT_JUDGED: usize = 5;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    subject: SubjectArgs,
+    pub(super) subject: SubjectArgs,
     #[command(flatten)]
-    choice: Choice,
-    /// How long to play, `90s`, `10m` or `all`: with little time, first what shows every rule and branch
+    pub(super) choice: Choice,
+    /// How long to play, `90s`, `10m`, or `all` for all cases and no more. With little time, first what shows every rule
+    /// and branch; with more than the cases take, then the sweep, as fine as there is time for, and then random walks
     #[arg(long, value_name = "TIME", default_value = "all")]
     budget: Budget,
+    /// Where the random walks begin; the n-th of a casting has the seed N + n [default: another in each run, printed]
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
     /// How many cases to play at a time; each has a server of its own
     #[arg(long, value_name = "N", default_value_t = DEFAULT_JOBS, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
+    /// Play each case so often: one that does not come to the same every time is not judged
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
     /// End at the first case that does not pass
     #[arg(long)]
     fail_fast: bool,
@@ -78,13 +86,23 @@ impl Default for Args {
                 ..Choice::default()
             },
             budget: Budget::All,
+            seed: None,
             jobs: DEFAULT_JOBS,
+            repeat: 1,
             fail_fast: false,
             no_shorten: false,
             no_deviations: false,
             dry_run: false,
             report: None,
         }
+    }
+}
+
+impl Args {
+    /// The folder for the reports.
+    pub(super) fn folder(&self, profile: &Profile) -> PathBuf {
+        let folder = self.report.clone();
+        folder.unwrap_or_else(|| Path::new(REPORTS).join(&profile.name))
     }
 }
 
@@ -107,7 +125,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let kept = subject::settings(&profile)?;
     let record = play_all(args, &mut profile, &suites);
     subject::restore(&profile, kept.as_ref())?;
-    conclude(args, &profile, &record)
+    conclude(args, &profile, &record?)
 }
 
 /// The suites of every era asked for.
@@ -116,6 +134,9 @@ fn derive(args: &Args, profile: &Profile, eras: &[Era]) -> anyhow::Result<Vec<Su
     for &era in eras {
         eprintln!("{era}: exploring the scopes `{SCOPE}` and `{ERRORS}` of the specification");
         let mut suites = args.choice.suites(era, profile)?;
+        suites
+            .iter_mut()
+            .for_each(|suite| suite.repeat = args.repeat);
         if args.budget != Budget::All {
             suites.iter_mut().for_each(Suite::put_most_telling_first);
         }
@@ -156,7 +177,7 @@ fn announce_cases(profile: &Profile, suites: &[Suite]) {
     }
 }
 
-fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> Record {
+fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> anyhow::Result<Record> {
     let started = Instant::now();
     let mut record = Record::begin(&profile.name);
     let mut left: usize = suites.iter().map(|suite| suite.cases.len()).sum();
@@ -174,6 +195,11 @@ fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> Record {
         }
     }
     record.run.cut_short = cut_short(&record, suites);
+    if let Some(until) = args.budget.end(started)
+        && record.run.cut_short.is_none()
+    {
+        beyond::go(args, profile, suites, until, &mut record)?;
+    }
     // By the rules as shipped what deviates from the clean ones is right.
     let looked_for = !args.choice.is_partial() && !args.choice.as_shipped;
     if record.run.cut_short.is_none() && looked_for {
@@ -182,7 +208,7 @@ fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> Record {
     if !args.no_shorten {
         shorten_failures(profile, &mut record);
     }
-    record
+    Ok(record)
 }
 
 /// Why not everything was played, if it was not.
@@ -202,7 +228,12 @@ fn cut_short(record: &Record, suites: &[Suite]) -> Option<String> {
     (left > 0).then(|| format!("{left} of {planned} cases were not played: {why}"))
 }
 
-fn play(args: &Args, profile: &Profile, suite: &Suite, until: Option<Instant>) -> Report {
+pub(super) fn play(
+    args: &Args,
+    profile: &Profile,
+    suite: &Suite,
+    until: Option<Instant>,
+) -> Report {
     let what = format!("{} {}", suite.era, suite.casting.name());
     let mut meter = Meter::new(what, suite.cases.len());
     // A server that ran already is the only one of its kind.
@@ -279,8 +310,7 @@ fn alike(suite: &SuiteRecord) -> Vec<Vec<usize>> {
 }
 
 fn conclude(args: &Args, profile: &Profile, record: &Record) -> anyhow::Result<ExitCode> {
-    let folder = args.report.clone();
-    let folder = folder.unwrap_or_else(|| Path::new(REPORTS).join(&profile.name));
+    let folder = args.folder(profile);
     write_reports(&folder, record)?;
     for suite in &record.suites {
         print_troubles(args, suite, &folder)?;
@@ -290,6 +320,9 @@ fn conclude(args: &Args, profile: &Profile, record: &Record) -> anyhow::Result<E
         println!("the known deviation {known} was not seen: take it off the profile's list");
     }
     print!("\n{}", text::table(&record.suites));
+    for sweep in &record.sweeps {
+        println!("{}", sweep.line());
+    }
     println!("reports: {}", folder.join("report.html").display());
     if let Some(reason) = &record.run.cut_short {
         println!("not everything was played: {reason}");

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use psync_conformance::profile::{Access, Profile};
 use psync_conformance::proxy::End;
+use psync_conformance::report::swept::{SweepRecord, WrongRecord};
 use psync_conformance::run::in_parallel;
 use psync_conformance::stage::as_replica::played_era;
 use psync_conformance::sweep::{Damage, Lengths, Place, Setup, Wrong, measure, try_at};
@@ -24,6 +26,9 @@ use super::{DOES_NOT_CONFORM, MISUSE, interrupt};
 
 /// How many conversations are held at a time unless told otherwise: they mostly wait for a replica to come back.
 const DEFAULT_JOBS: u8 = 16;
+
+/// How much longer a conversation takes in which the network fails: replicas wait a second before they come again.
+const COMES_AGAIN: Duration = Duration::from_secs(1);
 
 /// Who talks with whom, and where the network fails.
 #[derive(Debug, clap::Args)]
@@ -57,6 +62,28 @@ pub(crate) struct Args {
     /// The folder for the logs of what went wrong [default: target/psync/<name of the subject>/sweep]
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// The moment until which conversations may begin; the places are then as close to each other as that allows.
+    #[arg(skip)]
+    until: Option<Instant>,
+}
+
+impl Args {
+    /// Both failures in the bytes of both ends, at as many places as can be tried until this moment.
+    pub(crate) fn until(subject: SubjectArgs, report: PathBuf, until: Instant) -> Self {
+        Self {
+            subject,
+            era: Vec::new(),
+            casting: Vec::new(),
+            framing: Framing::Disk,
+            damage: Vec::new(),
+            from: Vec::new(),
+            every: 1,
+            byte: None,
+            jobs: DEFAULT_JOBS,
+            report: Some(report),
+            until: Some(until),
+        }
+    }
 }
 
 /// An end of the connection, as people call it.
@@ -91,14 +118,6 @@ struct Row {
     bytes: Vec<u64>,
 }
 
-/// What came of the sweeps so far.
-#[derive(Debug, Default)]
-struct Tally {
-    right: usize,
-    wrong: usize,
-    not_judged: usize,
-}
-
 /// Sweeps.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let choice = Choice {
@@ -114,70 +133,111 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     );
     interrupt::take_signals()?;
     subject::sanity(&chosen.profile, &choice.castings(&chosen.profile))?;
-    let mut tally = Tally::default();
+    let mut records = Vec::new();
     for era in chosen.eras {
         for casting in choice.castings(&chosen.profile) {
-            sweep(
-                args,
-                &setup(args, &chosen.profile, era, casting)?,
-                era,
-                &mut tally,
-            )?;
+            let setup = setup(&chosen.profile, era, casting, args.framing)?;
+            records.extend(sweep(args, &setup, era)?);
         }
     }
-    Ok(conclude(&chosen.profile.name, &tally))
+    Ok(conclude(&chosen.profile.name, &records))
 }
 
-fn setup(args: &Args, profile: &Profile, era: Era, casting: Casting) -> anyhow::Result<Setup> {
+/// The subject in this place, and our own server in the other.
+pub(crate) fn setup(
+    profile: &Profile,
+    era: Era,
+    casting: Casting,
+    framing: Framing,
+) -> anyhow::Result<Setup> {
     let era = played_era(era);
     let with_era = |profile: Profile| Profile { era, ..profile };
     Ok(Setup {
         subject: with_era(profile.clone()),
         peer: with_era(Profile::load(EMBEDDED)?),
         casting,
-        framing: args.framing,
+        framing,
     })
 }
 
-/// One conversation, at each of its bytes.
-fn sweep(args: &Args, setup: &Setup, era: Era, tally: &mut Tally) -> anyhow::Result<()> {
+/// One conversation, at each of its bytes; none if the sweep was stopped before.
+pub(crate) fn sweep(args: &Args, setup: &Setup, era: Era) -> anyhow::Result<Option<SweepRecord>> {
     if interrupt::came() {
-        return Ok(());
+        return Ok(None);
     }
-    let who = format!(
-        "{era}, {} as the {}",
-        setup.subject.name,
-        setup.casting.name()
-    );
-    let lengths = match measure(setup)
-        .with_context(|| format!("{who}: the conversation could not be held"))?
-    {
-        Ok(lengths) => lengths,
-        Err(wrong) => {
-            tally.wrong += 1;
-            println!("\n{who}: the conversation goes wrong on a network that works");
-            print_wrong(&wrong);
-            return Ok(());
-        }
+    let casting = setup.casting;
+    let who = format!("{era}, {} as the {}", setup.subject.name, casting.name());
+    let begun = Instant::now();
+    let measured =
+        measure(setup).with_context(|| format!("{who}: the conversation could not be held"))?;
+    let mut record = SweepRecord {
+        era,
+        casting,
+        every: u64::from(args.every),
+        right: 0,
+        missed: 0,
+        not_judged: 0,
+        wrong: Vec::new(),
+        elapsed_ms: 0,
     };
-    println!(
-        "{who}: {} bytes from the primary, {} from the replica",
-        lengths.from_primary, lengths.from_replica
-    );
-    for row in rows(args, lengths) {
-        sweep_row(args, setup, &who, &row, tally)?;
+    match measured {
+        Ok(lengths) => {
+            println!(
+                "{who}: {} bytes from the primary, {} from the replica",
+                lengths.from_primary, lengths.from_replica
+            );
+            if let Some(until) = args.until {
+                record.every = fitting(lengths, begun.elapsed(), until, args.jobs);
+            }
+            let rows = rows(args, lengths, record.every);
+            for (number, row) in rows.iter().enumerate() {
+                let until = args.until.map(|until| share(until, rows.len() - number));
+                sweep_row(args, setup, &who, row, until, &mut record)?;
+            }
+        }
+        Err(wrong) => {
+            let again = format!(
+                "psync-conformance sweep {} --era {era} --casting {}",
+                args.subject.as_options(),
+                casting.name()
+            );
+            let place = format!("{who}, on a network that works");
+            let profile = &setup.subject;
+            let wrong = WrongRecord::of((era, casting), &wrong, place, 1, again, profile);
+            print_wrong(&wrong);
+            record.wrong.push(wrong);
+        }
     }
-    Ok(())
+    record.elapsed_ms = begun.elapsed().as_millis() as u64;
+    Ok(Some(record))
 }
 
-fn rows(args: &Args, lengths: Lengths) -> Vec<Row> {
+/// How many bytes must lie between two places so that all can be tried in time, where one conversation on a network that
+/// works took so long. Where it fails a replica comes again, and that takes longer.
+fn fitting(lengths: Lengths, one: Duration, until: Instant, jobs: u8) -> u64 {
+    let kinds = Damage::value_variants().len() as u64;
+    let bytes = kinds * (lengths.from_primary + lengths.from_replica);
+    let needed = (one + COMES_AGAIN).as_secs_f64() * bytes as f64 / f64::from(jobs);
+    let left = until
+        .saturating_duration_since(Instant::now())
+        .as_secs_f64();
+    (needed / left.max(1.0)).ceil().max(1.0) as u64
+}
+
+/// The share of one of so many rows in the time that is left.
+fn share(until: Instant, rows: usize) -> Instant {
+    let now = Instant::now();
+    now + until.saturating_duration_since(now) / u32::try_from(rows).unwrap_or(1).max(1)
+}
+
+fn rows(args: &Args, lengths: Lengths, every: u64) -> Vec<Row> {
     let is_meant = |damage: &Damage| args.damage.is_empty() || args.damage.contains(damage);
     let is_counted = |sender: &Sender| args.from.is_empty() || args.from.contains(sender);
     let damages = Damage::value_variants().iter().copied().filter(is_meant);
     let bytes = |sender: Sender| match args.byte {
         Some(byte) => vec![byte],
         None => (0..sender.length(lengths))
-            .step_by(usize::from(args.every))
+            .step_by(usize::try_from(every).unwrap_or(usize::MAX))
             .collect(),
     };
     let of_damage = |damage: Damage| {
@@ -196,7 +256,8 @@ fn sweep_row(
     setup: &Setup,
     who: &str,
     row: &Row,
-    tally: &mut Tally,
+    until: Option<Instant>,
+    record: &mut SweepRecord,
 ) -> anyhow::Result<()> {
     let what = format!("{} {}", verb(row.damage), name(row.sender));
     let mut meter = Meter::new(what.clone(), row.bytes.len());
@@ -209,7 +270,7 @@ fn sweep_row(
         count,
         jobs,
         &interrupt::STOP,
-        None,
+        until,
         try_one,
         |place, held| {
             let trouble = match held {
@@ -238,40 +299,35 @@ fn sweep_row(
                 let group = groups.entry(wrong.required.name().to_owned()).or_default();
                 group.push((row.bytes[place], wrong));
             }
-            Err(_) => tally.not_judged += 1,
+            Err(_) => record.not_judged += 1,
         }
     }
+    record.right += right;
+    record.missed += missed;
     let missed = match missed {
         0 => String::new(),
         _ => format!(", {missed} not reached, as fewer bytes came"),
     };
     println!("  {what:<40} {count:>5} places, {right:>5} right{missed}");
-    tally.right += right;
     for group in groups.into_values() {
-        tally.wrong += group.len();
-        print_group(args, setup, who, row, &group)?;
+        let wrong = record_group(args, setup, who, row, record.era, &group)?;
+        print_wrong(&wrong);
+        record.wrong.push(wrong);
     }
     Ok(())
 }
 
 /// Of the places at which the same is wrong, the first is told and all are counted.
-fn print_group(
+fn record_group(
     args: &Args,
     setup: &Setup,
     who: &str,
     row: &Row,
+    era: Era,
     group: &[(u64, Wrong)],
-) -> anyhow::Result<()> {
+) -> anyhow::Result<WrongRecord> {
     let (byte, wrong) = &group[0];
     let bytes: Vec<String> = group.iter().map(|(byte, _)| byte.to_string()).collect();
-    println!(
-        "\nWRONG {}: {who}, {} {} after byte {}",
-        wrong.required.name(),
-        verb(row.damage),
-        name(row.sender),
-        bytes.join(", ")
-    );
-    print_wrong(wrong);
     let folder = args.report.clone();
     let folder =
         folder.unwrap_or_else(|| Path::new(REPORTS).join(&setup.subject.name).join("sweep"));
@@ -284,44 +340,62 @@ fn print_group(
     fs::create_dir_all(&folder)
         .and_then(|()| fs::write(&file, &wrong.log))
         .with_context(|| format!("could not write {}", file.display()))?;
-    println!(
-        "  wire      psync-conformance watch --verbose --replay {}",
+    let place = format!(
+        "{who}, {} {} after byte {}; the wire: psync-conformance watch --verbose --replay {}",
+        verb(row.damage),
+        name(row.sender),
+        bytes.join(", "),
         file.display()
     );
-    println!(
-        "  again     psync-conformance sweep {} --era {} --casting {casting} --framing {} --damage {damage} --from {} --byte {byte}\n",
+    let again = format!(
+        "psync-conformance sweep {} --era {era} --casting {casting} --framing {} --damage {damage} --from {} --byte {byte}",
         args.subject.as_options(),
-        setup.subject.era.name(),
         word(&setup.framing),
         word(&row.sender)
     );
-    Ok(())
+    let (address, profile) = ((era, setup.casting), &setup.subject);
+    Ok(WrongRecord::of(
+        address,
+        wrong,
+        place,
+        group.len(),
+        again,
+        profile,
+    ))
 }
 
-fn print_wrong(wrong: &Wrong) {
-    println!("  required  {}", wrong.required.sentence());
-    println!("  source    {}", wrong.required.source());
+fn print_wrong(wrong: &WrongRecord) {
+    println!("\nWRONG {}", wrong.check);
+    println!("  where     {}", wrong.place);
+    println!("  required  {}", wrong.requirement);
     println!("{}", wrong.story);
+    println!("  again     {}", wrong.again);
+    if let Some(reason) = &wrong.deviation {
+        println!("  known of this subject: {reason}");
+    }
+    println!();
 }
 
-fn conclude(name: &str, tally: &Tally) -> ExitCode {
+fn conclude(name: &str, records: &[SweepRecord]) -> ExitCode {
     if interrupt::came() {
         println!("stopped before the end: what is known so far is above");
     }
-    if tally.not_judged > 0 {
-        println!(
-            "{} places were not judged, because the judge failed",
-            tally.not_judged
-        );
+    let not_judged: usize = records.iter().map(|record| record.not_judged).sum();
+    let right: usize = records.iter().map(|record| record.right).sum();
+    let wrong = records.iter().flat_map(|record| &record.wrong);
+    let wrong = wrong.filter(|wrong| wrong.deviation.is_none());
+    let wrong: usize = wrong.map(|wrong| wrong.places).sum();
+    if not_judged > 0 {
+        println!("{not_judged} places were not judged, because the judge failed");
     }
-    if tally.wrong > 0 {
-        println!("{name} does not conform: {} places went wrong", tally.wrong);
+    if wrong > 0 {
+        println!("{name} does not conform: {wrong} places went wrong");
         return DOES_NOT_CONFORM.into();
     }
-    if tally.not_judged > 0 || interrupt::came() {
+    if not_judged > 0 || interrupt::came() {
         return MISUSE.into();
     }
-    if tally.right == 0 {
+    if right == 0 {
         println!(
             "nothing is known of {name}: no conversation came to the place at which it was to be disturbed"
         );

@@ -52,6 +52,10 @@ pub fn page(records: &[Record]) -> String {
                     @for (number, record) in records.iter().enumerate() { (findings(number, record)) }
                     h2 { "Coverage" }
                     @for record in records { (coverage(record)) }
+                    @if records.iter().any(|record| !record.sweeps.is_empty()) {
+                        h2 { "The network failing at any byte" }
+                        @for sweep in records.iter().flat_map(|record| &record.sweeps) { (sweep.markup()) }
+                    }
                 }
                 script { (PreEscaped(SCRIPT)) }
             }

@@ -14,6 +14,9 @@ pub fn xml(record: &Record) -> Result<String, quick_junit::SerializeError> {
     for suite in &record.suites {
         report.add_test_suite(test_suite(suite));
     }
+    for sweep in &record.sweeps {
+        report.add_test_suite(sweep.test_suite());
+    }
     report.to_string()
 }
 

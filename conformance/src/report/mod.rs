@@ -6,6 +6,7 @@ pub mod compare;
 pub mod html;
 pub mod junit;
 pub mod record;
+pub mod swept;
 pub mod text;
 
 use std::fs;

@@ -1,0 +1,108 @@
+//! What a run does with the time that its cases leave: the sweep, as fine as there is time for, and then random walks.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use psync_conformance::profile::{Access, Profile};
+use psync_conformance::report::record::Record;
+use psync_conformance::run::Suite;
+use psync_conformance::stage::as_replica::played_era;
+use psync_conformance::wander::walk;
+use psync_model::world::Framing;
+
+use super::run::{Args, play};
+use super::{interrupt, sweep};
+
+/// The least time that a sweep of one conversation is begun with.
+const LEAST_SWEEP: Duration = Duration::from_secs(20);
+
+/// How many walks of a casting are played before it is another's turn.
+const WALKS_IN_A_ROW: u64 = 16;
+
+/// Goes on until the budget is used up.
+pub(super) fn go(
+    args: &Args,
+    profile: &mut Profile,
+    suites: &[Suite],
+    until: Instant,
+    record: &mut Record,
+) -> anyhow::Result<()> {
+    // A filter or a share of the cases asks for these and no others.
+    if args.choice.is_partial() {
+        return Ok(());
+    }
+    sweep_all(args, profile, suites, until, record)?;
+    walk_on(args, profile, suites, until, record);
+    Ok(())
+}
+
+fn time_left(until: Instant) -> Duration {
+    let over = interrupt::STOP.load(Ordering::Relaxed);
+    if over {
+        Duration::ZERO
+    } else {
+        until.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Of every era and casting, an equal share of half the time; what they do not need is for the walks.
+fn sweep_all(
+    args: &Args,
+    profile: &Profile,
+    suites: &[Suite],
+    until: Instant,
+    record: &mut Record,
+) -> anyhow::Result<()> {
+    // The sweep starts a new server for each byte.
+    if !matches!(profile.access, Access::Start { .. }) {
+        return Ok(());
+    }
+    let half = Instant::now() + time_left(until) / 2;
+    for (number, suite) in suites.iter().enumerate() {
+        let share = time_left(half) / u32::try_from(suites.len() - number)?;
+        if share < LEAST_SWEEP {
+            continue;
+        }
+        let folder = args.folder(profile).join("sweep");
+        let sweeping = sweep::Args::until(args.subject.clone(), folder, Instant::now() + share);
+        let setup = sweep::setup(profile, suite.era, suite.casting, Framing::Disk)?;
+        record
+            .sweeps
+            .extend(sweep::sweep(&sweeping, &setup, suite.era)?);
+    }
+    Ok(())
+}
+
+/// Walks of all eras and castings in turn.
+fn walk_on(
+    args: &Args,
+    profile: &mut Profile,
+    suites: &[Suite],
+    until: Instant,
+    record: &mut Record,
+) {
+    let seed = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
+    let mut rounds = (0..).map(|round| seed.wrapping_add(round * WALKS_IN_A_ROW));
+    let mut walked = 0;
+    while !time_left(until).is_zero() {
+        let first = rounds.next().unwrap_or(seed);
+        for suite in suites {
+            profile.era = played_era(suite.era);
+            let walks = (0..WALKS_IN_A_ROW).map(|number| {
+                walk(
+                    suite.era,
+                    suite.casting,
+                    args.choice.as_shipped,
+                    first.wrapping_add(number),
+                )
+            });
+            let walks = suite.of_walks(walks.collect());
+            let report = play(args, profile, &walks, Some(until));
+            walked += report.outcomes.len();
+            record.add_more(&walks, &report, profile);
+        }
+    }
+    if walked > 0 {
+        println!("{walked} random walks were among the cases: --seed {seed} plays them again");
+    }
+}
