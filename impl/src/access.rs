@@ -159,7 +159,7 @@ impl Server {
                 return Reply::Error(text.into());
             }
         };
-        let mut rest = args.get(2..).unwrap_or_default();
+        let (mut name, mut rest) = (None, args.get(2..).unwrap_or_default());
         while let Some((word, after)) = rest.split_first() {
             match (word.to_ascii_lowercase().as_slice(), after) {
                 (b"auth", [name, password, after @ ..]) => {
@@ -169,12 +169,7 @@ impl Server {
                     }
                     rest = after;
                 }
-                (b"setname", [name, after @ ..]) => {
-                    if let Some(client) = self.clients.get_mut(&id) {
-                        client.name = Bytes::copy_from_slice(name);
-                    }
-                    rest = after;
-                }
+                (b"setname", [wanted, after @ ..]) => (name, rest) = (Some(wanted), after),
                 _ => return Reply::Error("ERR Syntax error in HELLO".into()),
             }
         }
@@ -183,9 +178,12 @@ impl Server {
             .get(&id)
             .is_some_and(|client| !client.authenticated)
         {
-            let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> \
-                AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
+            let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH \
+                <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
             return Reply::Error(text.into());
+        }
+        if let Some(Err(refusal)) = name.map(|name| self.set_client_name(id, name)) {
+            return refusal;
         }
         if let (Some(client), Some(protocol)) = (self.clients.get_mut(&id), wanted) {
             client.protocol = protocol;

@@ -12,6 +12,18 @@ use crate::resp::{Reply, parse_integer};
 use crate::server::Server;
 
 impl Server {
+    /// Names a connection, unless the lines of `CLIENT LIST` could not hold the name.
+    pub(crate) fn set_client_name(&mut self, id: ClientId, name: &[u8]) -> Result<(), Reply> {
+        if !name.iter().all(u8::is_ascii_graphic) {
+            let text = "ERR Client names cannot contain spaces, newlines or special characters.";
+            return Err(Reply::Error(text.into()));
+        }
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.name = Bytes::copy_from_slice(name);
+        }
+        Ok(())
+    }
+
     pub(crate) fn client_command(&mut self, id: ClientId, args: &[Bytes], now_ms: u64) -> Answer {
         let reply = match args[1].to_ascii_lowercase().as_slice() {
             b"id" => Reply::Integer(id.0 as i64),
@@ -19,17 +31,10 @@ impl Server {
                 let name = self.clients.get(&id).map(|client| client.name.clone());
                 Reply::bulk_or_null(name.filter(|name| !name.is_empty()))
             }
-            b"setname" if args.len() == 3 => {
-                if !args[2].iter().all(u8::is_ascii_graphic) {
-                    let text =
-                        "ERR Client names cannot contain spaces, newlines or special characters.";
-                    return Some(Reply::Error(text.into()));
-                }
-                if let Some(client) = self.clients.get_mut(&id) {
-                    client.name = Bytes::copy_from_slice(&args[2]);
-                }
-                Reply::OK
-            }
+            b"setname" if args.len() == 3 => match self.set_client_name(id, &args[2]) {
+                Ok(()) => Reply::OK,
+                Err(refusal) => refusal,
+            },
             b"setinfo" | b"no-evict" | b"no-touch" => Reply::OK,
             b"list" => self.client_list(&args[2..], now_ms),
             b"info" => {

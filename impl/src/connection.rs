@@ -238,3 +238,7 @@ impl Buf for Pieces {
         assert_eq!(count, 0, "a write never consumes more than it was offered");
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

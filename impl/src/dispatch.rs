@@ -46,7 +46,10 @@ const OWN_COMMANDS: &[(&str, Run)] = &[
     ("hello", |server, id, args, _| {
         Some(server.hello_reply(id, args))
     }),
-    ("reset", |server, id, _, _| Some(server.reset_reply(id))),
+    ("reset", |server, id, _, now_ms| {
+        server.unwatch(id, now_ms);
+        Some(server.reset_reply(id))
+    }),
     ("failover", Server::failover_command),
     ("client", Server::client_command),
     ("command", |server, _, args, _| {
@@ -110,10 +113,15 @@ impl Server {
 
     /// Whether a command that begins, ends or guards a transaction may do so; if not, it is answered.
     fn may_bracket(&mut self, id: ClientId, request: &Request, now_ms: u64) -> bool {
-        let Err(refusal) = self.check(id, &request.args, now_ms) else {
+        let Err(mut refusal) = self.check(id, &request.args, now_ms) else {
             return true;
         };
         self.count_call(&request.args, |calls| calls.rejected += 1);
+        if request.args[0].eq_ignore_ascii_case(b"exec") {
+            // Nothing stays queued for an `EXEC` that was refused.
+            self.discard(id, now_ms);
+            refusal = exec_aborted(refusal);
+        }
         self.reply(id, &refusal);
         false
     }
@@ -362,11 +370,7 @@ impl Server {
         let checked = checked.map(|request| self.check(id, &request.args, now_ms));
         let specs = match checked.collect::<Result<Vec<_>, _>>() {
             Ok(specs) => specs,
-            Err(Reply::Error(text)) => {
-                let text = format!("EXECABORT Transaction discarded because of: {text}");
-                return Some(Reply::Error(text));
-            }
-            Err(refusal) => return Some(refusal),
+            Err(refusal) => return Some(exec_aborted(refusal)),
         };
         self.set_in_exec(id, true);
         let (mut replies, mut effects) = (Vec::new(), Vec::new());
@@ -446,6 +450,16 @@ impl Server {
         self.propagate(&effects);
         self.settle_changes(now_ms);
         Ok(())
+    }
+}
+
+/// The answer to an `EXEC` that may not do what it should.
+fn exec_aborted(refusal: Reply) -> Reply {
+    match refusal {
+        Reply::Error(text) => Reply::Error(format!(
+            "EXECABORT Transaction discarded because of: {text}"
+        )),
+        other => other,
     }
 }
 

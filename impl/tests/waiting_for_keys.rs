@@ -142,3 +142,27 @@ fn watching_ends_with_unwatch_and_begins_outside_transactions_only() {
         "+OK\r\n-ERR WATCH inside MULTI is not allowed\r\n+QUEUED\r\n*1\r\n+PONG\r\n"
     );
 }
+
+#[test]
+fn a_connection_that_is_reset_watches_nothing() {
+    let mut world = pair();
+    let client = world.connect(0);
+    world.say(0, client, "WATCH w\r\nRESET\r\n");
+    world.command(0, "SET w 2");
+    let reply = world.say(0, client, "MULTI\r\nPING\r\nEXEC\r\n");
+    assert_eq!(reply, "+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n");
+}
+
+#[test]
+fn an_exec_that_is_refused_ends_its_transaction() {
+    let mut world = pair();
+    let client = world.connect(0);
+    let reply = world.say(0, client, "MULTI\r\nSET x 1\r\nEXEC now\r\nEXEC\r\n");
+    assert_eq!(
+        reply,
+        "+OK\r\n+QUEUED\r\n\
+         -EXECABORT Transaction discarded because of: ERR wrong number of arguments for 'exec' command\r\n\
+         -ERR EXEC without MULTI\r\n"
+    );
+    assert_eq!(world.command(0, "EXISTS x"), ":0\r\n");
+}
