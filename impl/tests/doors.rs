@@ -1,11 +1,10 @@
-//! Who is let in and how much may be asked for: every command before the password, and each limit on what is sent, at the
-//! limit and one beyond it. The function that names all limits is as long as their list.
+//! Who is let in and how much may be asked for: each limit on what is sent, at the limit and one beyond it. The function
+//! that names all limits is as long as their list. What each command does before the password is in `every_command`.
 
 // A test file uses only a part of the simulation.
 #[allow(dead_code)]
 mod simulation;
 
-use psync_server::commands::{self, CommandSpec, Flags};
 use psync_server::rulebook::Era;
 use simulation::{World, array};
 
@@ -15,43 +14,6 @@ fn guarded() -> World {
     let directives = [("requirepass", "secret"), ("repl-diskless-sync", "no")];
     world.node(Era::Psync2V7, &directives);
     world
-}
-
-/// The command with as many words as it needs.
-fn words(spec: &CommandSpec) -> Vec<&'static str> {
-    let count = spec.arity.unsigned_abs() as usize;
-    let mut words = vec!["1"; count];
-    words[0] = spec.name;
-    words
-}
-
-#[test]
-fn without_the_password_no_command_does_anything() {
-    let mut open = Vec::new();
-    for spec in commands::all() {
-        if spec.flags.contains(Flags::NO_AUTH) {
-            open.push(spec.name);
-            continue;
-        }
-        for name in [spec.name.to_owned(), spec.name.to_uppercase()] {
-            let mut world = guarded();
-            let client = world.connect(0);
-            let mut words = words(spec);
-            words[0] = &name;
-            let refused = "-NOAUTH Authentication required.\r\n";
-            assert_eq!(world.say(0, client, array(&words)), refused, "{name}");
-            assert!(!world.is_closed(0, client), "{name}");
-            // Nor was it remembered for later.
-            world.pass(1_100);
-            assert_eq!(world.say(0, client, "AUTH secret\r\n"), "+OK\r\n", "{name}");
-            let shown = world.say(0, client, "INFO replication\r\n");
-            assert!(shown.contains("role:master"), "{name}");
-            assert!(shown.contains("connected_slaves:0"), "{name}");
-            assert_eq!(world.say(0, client, "DBSIZE\r\n"), ":0\r\n", "{name}");
-        }
-    }
-    open.sort_unstable();
-    assert_eq!(open, ["auth", "hello", "quit", "reset"]);
 }
 
 #[test]
@@ -115,7 +77,7 @@ fn each_limit_holds_at_its_value_and_one_beyond() {
     const INLINE: usize = 64 * 1024;
     const MEBIBYTE: usize = 1 << 20;
     let bulk = |bytes: usize| format!("*2\r\n$4\r\nECHO\r\n${bytes}\r\n{}\r\n", "v".repeat(bytes));
-    let cases: [Case; 16] = [
+    let cases: [Case; 18] = [
         ("line", "a".repeat(INLINE), true, ""),
         (
             "line",
@@ -136,6 +98,13 @@ fn each_limit_holds_at_its_value_and_one_beyond() {
             bulk(MEBIBYTE + 1),
             false,
             "-ERR Protocol error: invalid bulk length",
+        ),
+        ("nesting", "*1\r\n$4\r\nPING\r\n".to_owned(), true, "+PONG"),
+        (
+            "nesting",
+            "*1\r\n*1\r\n$4\r\nPING\r\n".to_owned(),
+            false,
+            "-ERR Protocol error: expected '$', got '*'",
         ),
         ("database", array(&["SELECT", "15"]), true, "+OK"),
         (
@@ -216,6 +185,92 @@ fn more_than_the_query_buffer_allows_is_not_gathered() {
         world.say(0, client, announced);
         world.say(0, client, "v".repeat(bytes));
         assert_eq!(!world.is_closed(0, client), stays, "{bytes}");
+    }
+}
+
+#[test]
+fn a_name_is_given_by_who_is_let_in_and_fits_into_a_line() {
+    for (introduction, name) in [
+        ("HELLO 2 SETNAME one", ""),
+        ("HELLO 2 AUTH default wrong SETNAME one", ""),
+        ("HELLO 2 AUTH default secret SETNAME one", "one"),
+        ("HELLO 2 AUTH default secret SETNAME \"one\\nid=2\"", ""),
+    ] {
+        let mut world = guarded();
+        let client = world.connect(0);
+        world.say(0, client, format!("{introduction}\r\n"));
+        let witness = world.connect(0);
+        let listed = world.say(0, witness, "AUTH secret\r\nCLIENT LIST\r\n");
+        assert!(listed.contains(&format!(" name={name} ")), "{listed}");
+        assert_eq!(listed.matches("id=").count(), 2, "{listed}");
+    }
+}
+
+#[test]
+fn a_transaction_has_a_longest_length() {
+    const MOST: usize = 1 << 20;
+    let mut world = World::new();
+    world.node(Era::Psync2V7, &[]);
+    let client = world.connect(0);
+    world.say(0, client, "MULTI\r\n");
+    let queued = world.say(0, client, "PING\r\n".repeat(MOST));
+    assert!(queued == "+QUEUED\r\n".repeat(MOST));
+    let answer = world.say(0, client, "PING\r\nEXEC\r\n");
+    assert!(answer.starts_with("-ERR too many commands"), "{answer}");
+    assert!(answer.contains("\r\n-EXECABORT"), "{answer}");
+}
+
+#[test]
+fn a_replica_may_lag_by_as_much_as_its_limit_and_no_more() {
+    /// More than the backlog, which is kept anyhow.
+    const LAG: usize = 100_000;
+    let around = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\nx\r\n$99999\r\n\r\n";
+    let write = array(&["SET", "x", &"v".repeat(LAG - around.len())]);
+    for (beyond, left) in [(0, "1"), (1, "0")] {
+        let mut world = World::new();
+        let limit = format!("replica {} 0 0", LAG - beyond);
+        let directives = [
+            ("client-output-buffer-limit", limit.as_str()),
+            ("repl-backlog-size", "16384"),
+        ];
+        world.node(Era::Psync2V7, &directives);
+        world.hold_snapshots = true;
+        let (_, answer) = world.ask(0, "?", "-1");
+        assert!(answer.starts_with("+FULLRESYNC"), "{answer}");
+        let user = world.connect(0);
+        world.say(0, user, &write);
+        world.pass(100);
+        let offset = world.info(0, "master_repl_offset");
+        assert_eq!(offset, LAG.to_string(), "so much waits for it");
+        assert_eq!(world.info(0, "connected_slaves"), left, "{beyond} beyond");
+    }
+}
+
+#[test]
+fn without_a_password_only_this_machine_is_let_in() {
+    let here = "127.0.0.1:50000";
+    let (elsewhere, mapped) = ("192.0.2.1:50000", "[::ffff:127.0.0.1]:50000");
+    for (directive, from, let_in) in [
+        (("protected-mode", "yes"), here, true),
+        (("protected-mode", "yes"), mapped, true),
+        (("protected-mode", "yes"), elsewhere, false),
+        (("protected-mode", "no"), elsewhere, true),
+        (("requirepass", "secret"), elsewhere, true),
+    ] {
+        let mut world = World::new();
+        world.node(Era::Psync2V7, &[directive]);
+        let client = world.connect_from(0, from.parse().expect("an address"));
+        let heard = world.heard(0, client);
+        assert_eq!(heard.starts_with("-DENIED"), !let_in, "{from}: {heard}");
+        assert_eq!(world.is_closed(0, client), !let_in, "{from}");
+        // What only tests need is for this machine, whatever the network is trusted with.
+        world.say(0, client, "AUTH secret\r\n");
+        let answer = world.say(0, client, "DEBUG DIGEST\r\n");
+        assert_eq!(
+            answer.starts_with('$'),
+            from != elsewhere,
+            "{from}: {answer}"
+        );
     }
 }
 

@@ -27,6 +27,7 @@ const START_TRIES: usize = 10;
 /// A server that ends with its value.
 pub(crate) struct Redis {
     process: Child,
+    port: u16,
     connection: BufReader<TcpStream>,
 }
 
@@ -79,12 +80,17 @@ pub(crate) fn redis_is_there() -> bool {
 
 impl Redis {
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same, with further options.
+    pub(crate) fn start_with(folder: &Path, options: &[&str]) -> Self {
         (0..START_TRIES)
-            .find_map(|turn| Self::try_start(folder, turn % 2 == 0))
+            .find_map(|turn| Self::try_start(folder, options, turn % 2 == 0))
             .expect("redis-server starts on some port")
     }
 
-    fn try_start(folder: &Path, allow_debug: bool) -> Option<Self> {
+    fn try_start(folder: &Path, options: &[&str], allow_debug: bool) -> Option<Self> {
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
@@ -98,6 +104,7 @@ impl Redis {
             .args(["--save", "", "--dbfilename", "dump.rdb", "--dir"])
             .arg(folder)
             .args(debug)
+            .args(options)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -108,6 +115,7 @@ impl Redis {
                 stream.set_nodelay(true).unwrap();
                 return Some(Self {
                     process,
+                    port,
                     connection: BufReader::new(stream),
                 });
             }
@@ -123,6 +131,13 @@ impl Redis {
         let request = encode_command(args);
         self.connection.get_mut().write_all(&request).unwrap();
         read_answer(&mut self.connection)
+    }
+
+    /// A further connection, for bytes of any kind.
+    pub(crate) fn connect(&self) -> BufReader<TcpStream> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        BufReader::new(stream)
     }
 
     pub(crate) fn expect_line<A: AsRef<[u8]>>(&mut self, args: &[A], line: &str) {

@@ -161,12 +161,23 @@ impl World {
         client
     }
 
+    /// The same, of somebody at an address.
+    pub(crate) fn connect_from(&mut self, node: usize, address: SocketAddr) -> ClientId {
+        let client = self.open_from(node, address);
+        self.settle();
+        client
+    }
+
     fn open(&mut self, node: usize) -> ClientId {
+        let port = 50_001 + self.nodes[node].next_client as u16;
+        self.open_from(node, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    fn open_from(&mut self, node: usize, address: SocketAddr) -> ClientId {
         let place = &mut self.nodes[node];
         place.next_client += 1;
         let client = ClientId(place.next_client);
         place.outputs.insert(client, BytesMut::new());
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000 + place.next_client as u16));
         let address = Peer::Tcp(address);
         place
             .server
