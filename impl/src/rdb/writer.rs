@@ -38,12 +38,9 @@ pub struct RdbWriter {
     snapshot: Snapshot,
     fields: Option<ReplicationFields>,
     stage: Stage,
-    checksum: Digest<'static, u64, Table<1>>,
+    checksum: Digest<'static, u64, Table<16>>,
     out: BytesMut,
 }
-
-/// The catalogue's checksum needs a home that outlives every writer.
-static CHECKSUM_TABLE: crc::Crc<u64> = CHECKSUM;
 
 impl RdbWriter {
     /// A writer at the beginning. Without fields the snapshot has no label and claims version 6, with them version 7.
@@ -52,7 +49,7 @@ impl RdbWriter {
             snapshot,
             fields,
             stage: Stage::Header,
-            checksum: CHECKSUM_TABLE.digest(),
+            checksum: CHECKSUM.digest(),
             out: BytesMut::new(),
         }
     }
@@ -134,7 +131,7 @@ impl RdbWriter {
     fn put_end(&mut self) {
         self.out.put_u8(EOF);
         self.checksum.update(&[EOF]);
-        let checksum = std::mem::replace(&mut self.checksum, CHECKSUM_TABLE.digest()).finalize();
+        let checksum = std::mem::replace(&mut self.checksum, CHECKSUM.digest()).finalize();
         self.out.put_u64_le(checksum);
     }
 }
