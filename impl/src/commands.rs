@@ -233,6 +233,9 @@ impl<'a> Call<'a> {
     }
 
     fn entry_in(&mut self, database: usize, key: &Bytes) -> Option<&Entry> {
+        if !self.may_have_expired(database) {
+            return self.keyspace.get(database, key);
+        }
         let now_ms = self.context.now_ms;
         let expired = self.keyspace.get(database, key)?.is_expired(now_ms);
         match self.context.origin {
@@ -247,6 +250,18 @@ impl<'a> Call<'a> {
             }
             Origin::ClientOfReplica if expired => None,
             _ => self.keyspace.get(database, key),
+        }
+    }
+
+    /// Whether any key of a database has a deadline: where none has, nothing need be looked at to know.
+    fn may_have_expired(&self, database: usize) -> bool {
+        self.keyspace.expiring(database) > 0
+    }
+
+    /// Deletes a key that has expired: whoever overwrites it met it first.
+    fn meet(&mut self, key: &Bytes) {
+        if self.may_have_expired(*self.selected) {
+            self.entry(key);
         }
     }
 

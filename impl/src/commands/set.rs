@@ -88,11 +88,13 @@ pub(super) fn set(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     let options = parse_options(call)?;
     let (key, value) = (call.arg(1), call.arg(2));
     let previous = if options.get { call.string(key)? } else { None };
-    let exists = call.exists(key);
     let blocked = match options.condition {
-        Condition::Always => false,
-        Condition::IfAbsent => exists,
-        Condition::IfPresent => !exists,
+        Condition::Always => {
+            call.meet(key);
+            false
+        }
+        Condition::IfAbsent => call.exists(key),
+        Condition::IfPresent => !call.exists(key),
     };
     let done = if blocked { Reply::NullBulk } else { Reply::OK };
     let reply = if options.get {
@@ -186,8 +188,7 @@ pub(super) fn psetex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 
 fn set_until(call: &mut Call<'_>, unit: Unit, name: &'static str) -> Result<Reply, CommandError> {
     let deadline = positive_deadline(call, unit, call.arg(2), name)?;
-    // Meeting an expired key deletes it first, as `SET` does.
-    call.exists(call.arg(1));
+    call.meet(call.arg(1));
     store_until(call, call.arg(1), call.arg(3), deadline);
     Ok(Reply::OK)
 }

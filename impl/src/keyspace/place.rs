@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hasher};
 
 use super::blob::Blob;
-use super::tree::{Item, Tree};
+use super::tree::{Item, Sought, Tree};
 
 /// Bits of a position. Cursors are positions plus one, and clients keep them in signed or floating-point numbers.
 const POSITION_BITS: u32 = 48;
@@ -42,44 +42,71 @@ impl Place {
             key,
         }
     }
+}
 
-    fn compare(&self, position: u64, key: &[u8]) -> Ordering {
+impl Sought<Self> for Place {
+    fn compare(&self, place: &Self) -> Ordering {
+        place.cmp(self)
+    }
+
+    fn position(&self) -> u64 {
         self.position
-            .cmp(&position)
-            .then_with(|| (*self.key).cmp(key))
+    }
+
+    fn position_of(place: &Self) -> u64 {
+        place.position
+    }
+}
+
+/// A place that is looked for, with somebody else's key.
+struct Probe<'a> {
+    position: u64,
+    key: &'a [u8],
+}
+
+impl<'a> Probe<'a> {
+    fn of(key: &'a [u8]) -> Self {
+        Self {
+            position: position_of(key),
+            key,
+        }
+    }
+}
+
+impl Sought<Place> for Probe<'_> {
+    fn compare(&self, place: &Place) -> Ordering {
+        let positions = place.position.cmp(&self.position);
+        positions.then_with(|| (*place.key).cmp(self.key))
+    }
+
+    fn position(&self) -> u64 {
+        self.position
+    }
+
+    fn position_of(place: &Place) -> u64 {
+        place.position
     }
 }
 
 impl<T: Item<Key = Place>> Tree<T> {
     /// The item of a key.
     pub(super) fn look_up(&self, key: &[u8]) -> Option<&T> {
-        let position = position_of(key);
-        self.find(|place| place.compare(position, key))
+        self.find(&Probe::of(key))
     }
 
     /// The item of a key, to be changed in all but its key.
     pub(super) fn look_up_mut(&mut self, key: &[u8]) -> Option<&mut T> {
-        let position = position_of(key);
+        let probe = Probe::of(key);
         // Looking first spares the copy of shared nodes when there is nothing to change.
-        self.find(|place| place.compare(position, key))?;
-        self.find_mut(|place| place.compare(position, key))
-    }
-
-    /// Puts an item in its place and returns the one that was there.
-    pub(super) fn put(&mut self, item: T) -> Option<T> {
-        let (index, next) = self.search(|place| place < item.key());
-        if next.is_some_and(|next| next.key() == item.key()) {
-            return Some(self.replace(index, item));
-        }
-        self.insert(index, item);
-        None
+        self.find(&probe)?;
+        self.find_mut(&probe)
     }
 
     /// Takes out the item of a key.
     pub(super) fn take(&mut self, key: &[u8]) -> Option<T> {
-        let position = position_of(key);
-        let (index, next) = self.search(|place| place.compare(position, key).is_lt());
-        if next?.key().compare(position, key).is_ne() {
+        let probe = Probe::of(key);
+        let (index, next) = self.search(|place| probe.compare(place).is_lt());
+        if probe.compare(next?.key()).is_ne() {
             return None;
         }
         Some(self.remove(index))

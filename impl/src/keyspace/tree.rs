@@ -6,6 +6,8 @@
 //! from the root to one leaf, some kilobytes whatever the length; then they are its own, and further writes there cost
 //! nothing extra. That is what a forked process pays for a page, without the fork.
 
+use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Most items of a leaf: few enough that moving half of them is quick, enough that a node's own size is spread thin.
@@ -29,6 +31,21 @@ pub(super) trait Item: Clone {
     fn key(&self) -> &Self::Key;
 }
 
+/// A key that is sought in a sorted tree.
+pub(super) trait Sought<K> {
+    /// How a key stands to this one.
+    fn compare(&self, key: &K) -> Ordering;
+
+    /// A number below 2^48 that grows with the key, all numbers being about equally frequent.
+    fn position(&self) -> u64;
+
+    /// The same of a key.
+    fn position_of(key: &K) -> u64;
+}
+
+/// The positions that there are.
+const EVERYWHERE: Range<u64> = 0..1 << 48;
+
 #[derive(Debug, Clone)]
 enum Node<T: Item> {
     Leaf(Vec<T>),
@@ -40,6 +57,14 @@ struct Child<T: Item> {
     len: usize,
     first: T::Key,
     node: Arc<Node<T>>,
+}
+
+/// What putting an item in its place did.
+enum Put<T: Item> {
+    /// There was one with that key.
+    Replaced(T),
+    /// There was none; the node may have a new right neighbour.
+    Inserted(Option<Child<T>>),
 }
 
 /// A sequence of items. Indices at or beyond its length panic where they are documented to lie below it.
@@ -81,11 +106,7 @@ impl<T: Item> Tree<T> {
     pub(super) fn insert(&mut self, index: usize, item: T) {
         assert!(index <= self.len, "insertion beyond the end");
         let split = Arc::make_mut(&mut self.root).insert(index, item, self.len);
-        self.len += 1;
-        if let Some(right) = split {
-            let left = Child::of(Arc::clone(&self.root));
-            self.root = Arc::new(Node::Inner(vec![left, right]));
-        }
+        self.grow(split);
     }
 
     /// Takes out the item at an index below `len`.
@@ -107,6 +128,27 @@ impl<T: Item> Tree<T> {
     pub(super) fn replace(&mut self, index: usize, item: T) -> T {
         assert!(index < self.len, "replacement beyond the end");
         Arc::make_mut(&mut self.root).replace(index, item, self.len)
+    }
+
+    /// Puts an item where its key belongs in a sorted tree, and returns the one with that key which was there.
+    pub(super) fn put(&mut self, item: T) -> Option<T>
+    where
+        T::Key: Sought<T::Key>,
+    {
+        match Arc::make_mut(&mut self.root).put(item, EVERYWHERE) {
+            Put::Replaced(previous) => return Some(previous),
+            Put::Inserted(split) => self.grow(split),
+        }
+        None
+    }
+
+    /// One item more, and perhaps a root more.
+    fn grow(&mut self, split: Option<Child<T>>) {
+        self.len += 1;
+        if let Some(right) = split {
+            let left = Child::of(Arc::clone(&self.root));
+            self.root = Arc::new(Node::Inner(vec![left, right]));
+        }
     }
 
     /// Adds an item at the end.
@@ -135,38 +177,35 @@ impl<T: Item> Tree<T> {
         }
     }
 
-    /// Of a sorted tree, the item whose key compares as equal; the quickest way to find one.
-    pub(super) fn find(&self, compare: impl Fn(&T::Key) -> std::cmp::Ordering) -> Option<&T> {
-        let mut node = &self.root;
+    /// Of a sorted tree, the item with the key that is sought; the quickest way to find one.
+    pub(super) fn find(&self, sought: &impl Sought<T::Key>) -> Option<&T> {
+        let (mut node, mut bounds) = (&self.root, EVERYWHERE);
         loop {
             match &**node {
                 Node::Inner(children) => {
-                    let at = children.partition_point(|child| compare(&child.first).is_le());
-                    node = &children[at.saturating_sub(1)].node;
+                    let at = descend(children, sought, &mut bounds).saturating_sub(1);
+                    node = &children[at].node;
                 }
                 Node::Leaf(items) => {
-                    let found = items.binary_search_by(|item| compare(item.key()));
-                    return found.ok().map(|at| &items[at]);
+                    let at = rank(items, T::key, sought, &bounds).checked_sub(1)?;
+                    return Some(&items[at]).filter(|item| sought.compare(item.key()).is_eq());
                 }
             }
         }
     }
 
-    /// Of a sorted tree, the item whose key compares as equal, to be changed in all but its key.
-    pub(super) fn find_mut(
-        &mut self,
-        compare: impl Fn(&T::Key) -> std::cmp::Ordering,
-    ) -> Option<&mut T> {
-        let mut node = &mut self.root;
+    /// The same, to be changed in all but its key.
+    pub(super) fn find_mut(&mut self, sought: &impl Sought<T::Key>) -> Option<&mut T> {
+        let (mut node, mut bounds) = (&mut self.root, EVERYWHERE);
         loop {
             match Arc::make_mut(node) {
                 Node::Inner(children) => {
-                    let at = children.partition_point(|child| compare(&child.first).is_le());
-                    node = &mut children[at.saturating_sub(1)].node;
+                    let at = descend(children, sought, &mut bounds).saturating_sub(1);
+                    node = &mut children[at].node;
                 }
                 Node::Leaf(items) => {
-                    let found = items.binary_search_by(|item| compare(item.key()));
-                    return found.ok().map(|at| &mut items[at]);
+                    let at = rank(items, T::key, sought, &bounds).checked_sub(1)?;
+                    return Some(&mut items[at]).filter(|item| sought.compare(item.key()).is_eq());
                 }
             }
         }
@@ -202,6 +241,44 @@ impl<T: Item> Tree<T> {
             }
         }
     }
+}
+
+/// Of slots sorted by keys that lie between two positions, the number of those whose key is not beyond what is sought.
+/// It looks first where that would stand if the keys were spread evenly, and goes on from there: positions are hash values,
+/// so it is rarely more than a few slots away, all of them neighbours in memory.
+fn rank<S, K>(
+    slots: &[S],
+    key: impl Fn(&S) -> &K,
+    sought: &impl Sought<K>,
+    bounds: &Range<u64>,
+) -> usize {
+    let passed = sought.position().saturating_sub(bounds.start);
+    let width = bounds.end.saturating_sub(bounds.start).max(1);
+    let guess = passed * slots.len() as u64 / width;
+    let mut at = slots.len().min(guess as usize);
+    while at > 0 && sought.compare(key(&slots[at - 1])).is_gt() {
+        at -= 1;
+    }
+    while at < slots.len() && sought.compare(key(&slots[at])).is_le() {
+        at += 1;
+    }
+    at
+}
+
+/// The [`rank`] among children, and the bounds narrowed down to the one before it.
+fn descend<T: Item, W: Sought<T::Key>>(
+    children: &[Child<T>],
+    sought: &W,
+    bounds: &mut Range<u64>,
+) -> usize {
+    let after = rank(children, |child| &child.first, sought, bounds);
+    if let Some(child) = after.checked_sub(1).map(|at| &children[at]) {
+        bounds.start = W::position_of(&child.first);
+    }
+    if let Some(next) = children.get(after.max(1)) {
+        bounds.end = W::position_of(&next.first);
+    }
+    after
 }
 
 fn lengths<T: Item>(children: &[Child<T>]) -> usize {
@@ -314,6 +391,44 @@ impl<T: Item> Node<T> {
             }
         };
         Some(Child::of(Arc::new(right)))
+    }
+
+    /// Puts an item where its key belongs below this node, which is not empty unless it is a leaf.
+    fn put(&mut self, item: T, mut bounds: Range<u64>) -> Put<T>
+    where
+        T::Key: Sought<T::Key>,
+    {
+        let right = match self {
+            Self::Leaf(items) => {
+                let after = rank(items, T::key, item.key(), &bounds);
+                let same = after.checked_sub(1);
+                let same = same.filter(|at| item.key().compare(items[*at].key()).is_eq());
+                if let Some(at) = same {
+                    return Put::Replaced(std::mem::replace(&mut items[at], item));
+                }
+                insert_or_part(items, after, item, LEAF_ITEMS).map(Self::Leaf)
+            }
+            Self::Inner(children) => {
+                let after = descend(children, item.key(), &mut bounds);
+                let at = after.saturating_sub(1);
+                let child = &mut children[at];
+                let split = match Arc::make_mut(&mut child.node).put(item, bounds) {
+                    Put::Inserted(split) => split,
+                    replaced @ Put::Replaced(_) => return replaced,
+                };
+                child.len += 1;
+                if after == 0 {
+                    child.first = child.node.first().clone();
+                }
+                if let Some(right) = &split {
+                    child.len -= right.len;
+                }
+                split
+                    .and_then(|right| insert_or_part(children, at + 1, right, BRANCHES))
+                    .map(Self::Inner)
+            }
+        };
+        Put::Inserted(right.map(|right| Child::of(Arc::new(right))))
     }
 
     fn remove(&mut self, index: usize, len: usize) -> T {
@@ -468,6 +583,20 @@ mod tests {
         }
     }
 
+    impl Sought<u32> for u32 {
+        fn compare(&self, key: &u32) -> Ordering {
+            key.cmp(self)
+        }
+
+        fn position(&self) -> u64 {
+            u64::from(*self) << 16
+        }
+
+        fn position_of(key: &u32) -> u64 {
+            key.position()
+        }
+    }
+
     /// Every node within its bounds, counts and first keys right, all leaves at one depth, which is returned.
     fn checked_depth(node: &Node<u32>, root: bool) -> usize {
         assert!(root || node.slots() > 0);
@@ -539,6 +668,21 @@ mod tests {
         );
     }
 
+    proptest! {
+        #[test]
+        fn what_is_put_into_a_sorted_tree_stands_in_order_and_once(
+            start in 0_u32..2_000,
+            numbers in prop::collection::vec(0_u32..5_000, 0..2_000),
+        ) {
+            let mut tree: Tree<u32> = (0..start).map(|number| number * 2).collect();
+            let mut model: std::collections::BTreeSet<u32> = (0..start).map(|number| number * 2).collect();
+            for number in numbers {
+                prop_assert_eq!(tree.put(number).is_none(), model.insert(number));
+            }
+            check(&tree, &model.into_iter().collect::<Vec<_>>());
+        }
+    }
+
     #[test]
     fn sorted_trees_are_searched_by_key() {
         let tree: Tree<u32> = (0..1_000).map(|number| number * 2).collect();
@@ -546,10 +690,7 @@ mod tests {
             let (index, next) = tree.search(|item| *item < key);
             assert_eq!(index as u32, key.div_ceil(2).min(1_000));
             assert_eq!(next, tree.get(index));
-            assert_eq!(
-                tree.find(|item| item.cmp(&key)).is_some(),
-                key % 2 == 0 && key < 2_000
-            );
+            assert_eq!(tree.find(&key).is_some(), key % 2 == 0 && key < 2_000);
         }
     }
 
