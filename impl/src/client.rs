@@ -219,6 +219,15 @@ impl Client {
         }
     }
 
+    /// Adds bytes to the input; where there are none they become it as they are.
+    pub fn take_in(&mut self, bytes: Bytes) {
+        if self.input.is_empty() {
+            self.input = BytesMut::from(bytes);
+        } else {
+            self.input.extend_from_slice(&bytes);
+        }
+    }
+
     /// The address `INFO` shows for a replica: the announced one, or where it comes from.
     pub fn shown_address(&self) -> String {
         let announced = self.announced.address.clone();

@@ -1,25 +1,25 @@
-//! The two tasks of one connection: one reads, one writes.
+//! The two tasks of one connection: one reads, one writes what the system did not take at once.
 //!
-//! The writer takes shared bytes and writes many of them with one call to the system; it copies nothing.
+//! What is to be written is shared bytes, of which many go with one call to the system; nothing is copied.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
 
 use crate::event::{ClientId, Event};
+use crate::socket::{Reading, Writing};
 
-/// Bytes asked of the system at once.
-const READ_BYTES: usize = 64 * 1024;
+/// Outputs gathered for one write.
+const GATHERED: usize = 256;
 
-/// Pieces gathered for one write.
-const WRITE_PIECES: usize = 256;
+/// Bytes of a file that are read at once.
+const FILE_BYTES: u64 = 256 * 1024;
 
 /// How long a closed connection may take to read what it was promised.
 const LINGER: Duration = Duration::from_secs(1);
@@ -31,11 +31,20 @@ pub(crate) enum Output {
     Report,
 }
 
+/// How far the output of a connection has come, in bytes.
+#[derive(Default)]
+struct Progress {
+    waiting: AtomicU64,
+    written: AtomicU64,
+}
+
 /// A connection as the shell sees it; dropping it closes the socket at once.
 pub(crate) struct Connection {
+    socket: Arc<Writing>,
     queue: mpsc::UnboundedSender<Output>,
-    waiting_bytes: Arc<AtomicU64>,
-    /// The core gives it no more than it takes; there is no other limit.
+    progress: Arc<Progress>,
+    /// A replica: the core gives it no more than it takes, and wants to be told what was written; all of it is queued, and
+    /// there is no other limit.
     paced: bool,
     reader: AbortHandle,
     writer: Option<JoinHandle<()>>,
@@ -44,41 +53,53 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn start(
         client: ClientId,
-        reading: impl AsyncRead + Send + Unpin + 'static,
-        writing: impl AsyncWrite + Send + Unpin + 'static,
+        (reading, writing): (Reading, Writing),
         events: mpsc::Sender<Event>,
     ) -> Self {
         let (queue, outputs) = mpsc::unbounded_channel();
-        let waiting_bytes = Arc::new(AtomicU64::new(0));
+        let (socket, progress) = (Arc::new(writing), Arc::new(Progress::default()));
         let reader = tokio::spawn(read_all(client, reading, events.clone())).abort_handle();
         let writer = Writer {
             client,
-            stream: writing,
+            socket: Arc::clone(&socket),
             outputs,
-            waiting_bytes: Arc::clone(&waiting_bytes),
+            progress: Arc::clone(&progress),
             events,
-            total: 0,
             reports: false,
         };
         Self {
+            socket,
             queue,
-            waiting_bytes,
+            progress,
             paced: false,
             reader,
             writer: Some(tokio::spawn(writer.run())),
         }
     }
 
-    /// Queues output; false when more than `limit` bytes are waiting already. A writer that has ended reports that
-    /// itself.
-    pub(crate) fn put(&mut self, output: Output, limit: u64) -> bool {
-        match &output {
-            Output::Report => self.paced = true,
-            Output::File { .. } => {}
-            Output::Bytes(bytes) => {
+    /// Writes output, or queues what cannot be written at once; false when more than `limit` bytes are waiting already. A
+    /// writer that has ended reports that itself.
+    pub(crate) fn put(&mut self, mut output: Output, limit: u64) -> bool {
+        match &mut output {
+            Output::Report | Output::File { .. } => self.paced = true,
+            Output::Bytes(bytes) if self.paced => {
                 let length = bytes.len() as u64;
-                let waiting = self.waiting_bytes.fetch_add(length, Ordering::Relaxed);
-                if waiting > limit && !self.paced {
+                self.progress.waiting.fetch_add(length, Ordering::Relaxed);
+            }
+            Output::Bytes(bytes) => {
+                if self.progress.waiting.load(Ordering::Relaxed) == 0 {
+                    // What fails here fails again in the writer, which reports it.
+                    let written = self.socket.write_now(bytes).unwrap_or(0);
+                    let total = &self.progress.written;
+                    total.fetch_add(written as u64, Ordering::Relaxed);
+                    bytes.advance(written);
+                    if bytes.is_empty() {
+                        return true;
+                    }
+                }
+                let length = bytes.len() as u64;
+                let waiting = self.progress.waiting.fetch_add(length, Ordering::Relaxed);
+                if waiting > limit {
                     return false;
                 }
             }
@@ -109,19 +130,11 @@ impl Drop for Connection {
     }
 }
 
-async fn read_all(
-    client: ClientId,
-    mut stream: impl AsyncRead + Unpin,
-    events: mpsc::Sender<Event>,
-) {
-    let mut buffer = BytesMut::new();
-    loop {
-        buffer.reserve(READ_BYTES);
-        let read = stream.read_buf(&mut buffer).await;
-        if !matches!(read, Ok(1..)) {
+async fn read_all(client: ClientId, socket: Reading, events: mpsc::Sender<Event>) {
+    while let Ok(bytes) = socket.read().await {
+        if bytes.is_empty() {
             break;
         }
-        let bytes = buffer.split().freeze();
         if events
             .send(Event::Received { client, bytes })
             .await
@@ -134,17 +147,16 @@ async fn read_all(
     let _ = events.send(Event::Closed { client }).await;
 }
 
-struct Writer<W> {
+struct Writer {
     client: ClientId,
-    stream: W,
+    socket: Arc<Writing>,
     outputs: mpsc::UnboundedReceiver<Output>,
-    waiting_bytes: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     events: mpsc::Sender<Event>,
-    total: u64,
     reports: bool,
 }
 
-impl<W: AsyncWrite + Unpin> Writer<W> {
+impl Writer {
     async fn run(mut self) {
         if self.write_all().await.is_err() {
             let _ = self
@@ -169,7 +181,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                         self.write_file(file, length).await?;
                     }
                 }
-                next = if pieces.0.len() < WRITE_PIECES {
+                next = if pieces.0.len() < GATHERED {
                     self.outputs.try_recv().ok()
                 } else {
                     None
@@ -179,31 +191,37 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             if self.reports {
                 let event = Event::Written {
                     client: self.client,
-                    total: self.total,
+                    total: self.progress.written.load(Ordering::Relaxed),
                 };
                 self.events.send(event).await.map_err(io::Error::other)?;
             }
         }
-        self.stream.shutdown().await
+        Ok(())
     }
 
     async fn write_pieces(&mut self, pieces: &mut Pieces) -> io::Result<()> {
         let length = pieces.remaining() as u64;
-        self.stream.write_all_buf(pieces).await?;
-        self.total += length;
-        self.waiting_bytes.fetch_sub(length, Ordering::Relaxed);
+        self.socket.write_all(pieces).await?;
+        self.progress.written.fetch_add(length, Ordering::Relaxed);
+        self.progress.waiting.fetch_sub(length, Ordering::Relaxed);
         Ok(())
     }
 
-    async fn write_file(&mut self, file: std::fs::File, length: u64) -> io::Result<()> {
-        let mut file = tokio::fs::File::from_std(file).take(length);
-        let written = tokio::io::copy(&mut file, &mut self.stream).await?;
-        self.total += written;
-        if written == length {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
+    async fn write_file(&mut self, mut file: std::fs::File, length: u64) -> io::Result<()> {
+        let mut missing = length;
+        while missing > 0 {
+            let part = missing.min(FILE_BYTES);
+            let read = spawn_blocking(move || {
+                let mut bytes = vec![0; part as usize];
+                file.read_exact(&mut bytes).map(|()| (file, bytes))
+            });
+            let (returned, bytes) = read.await.map_err(io::Error::other)??;
+            file = returned;
+            self.socket.write_all(&mut Bytes::from(bytes)).await?;
+            self.progress.written.fetch_add(part, Ordering::Relaxed);
+            missing -= part;
         }
+        Ok(())
     }
 }
 

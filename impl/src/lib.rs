@@ -78,6 +78,7 @@ pub mod shared_stream;
 mod shell;
 mod snapshot_task;
 mod snapshots;
+mod socket;
 pub mod stream;
 mod transfer;
 mod waiting;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 use std::path::PathBuf;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::client::{Blocked, Client, Replica};
 use crate::commands;
@@ -31,6 +31,9 @@ use crate::watching::Interest;
 /// The longest time between two ticks; the precision of every timer here.
 pub const TICK_MS: u64 = 50;
 
+/// Replies shorter than this together are copied into an allocation of their own length, which may wait for a slow reader.
+const COPIED_ANSWERS: usize = 64 * 1024;
+
 /// What `INFO` counts since the start or since `CONFIG RESETSTAT`.
 #[derive(Debug, Default, Clone)]
 pub struct Stats {
@@ -39,7 +42,7 @@ pub struct Stats {
     /// Commands executed.
     pub commands: u64,
     /// How often each command was called, by name.
-    pub calls: HashMap<&'static str, Calls>,
+    pub calls: HashMap<&'static str, Calls, foldhash::fast::RandomState>,
     /// Connections that were not let in.
     pub rejected: u64,
     /// Keys that had expired when the snapshot file was loaded.
@@ -124,6 +127,9 @@ pub struct Server {
     /// Whether the stream, or somebody who follows it, moved since it was last distributed.
     pub(crate) stream_moved: bool,
     actions: Vec<Action>,
+    /// Replies to one connection that are not an action yet, so that replies in a row leave as one piece.
+    answers: BytesMut,
+    answered: ClientId,
 }
 
 impl Server {
@@ -185,6 +191,8 @@ impl Server {
             announced_id: None,
             stream_moved: false,
             actions: Vec::new(),
+            answers: BytesMut::new(),
+            answered: ClientId(0),
         }
     }
 
@@ -194,7 +202,7 @@ impl Server {
             Event::Connected { client, address } => {
                 self.connected(Client::new(client, address, now_ms));
             }
-            Event::Received { client, bytes } => self.received(client, &bytes, now_ms),
+            Event::Received { client, bytes } => self.received(client, bytes, now_ms),
             Event::Written { client, total } => self.written(client, total, now_ms),
             Event::Closed { client } => self.forget_client(client, now_ms),
             Event::LinkUp { link } => self.link_up(link, now_ms),
@@ -233,15 +241,17 @@ impl Server {
     /// What is to be done now, in this order.
     pub fn take_actions(&mut self) -> Vec<Action> {
         self.distribute();
+        self.send_answers();
         mem::take(&mut self.actions)
     }
 
     pub(crate) fn act(&mut self, action: Action) {
+        self.send_answers();
         self.actions.push(action);
     }
 
     pub(crate) fn log(&mut self, message: impl Into<String>) {
-        self.actions.push(Action::Log {
+        self.act(Action::Log {
             message: message.into(),
         });
     }
@@ -253,14 +263,36 @@ impl Server {
         };
         if !bytes.is_empty() {
             client.queued += bytes.len() as u64;
-            self.actions.push(Action::Send { client: id, bytes });
+            self.act(Action::Send { client: id, bytes });
         }
     }
 
     pub(crate) fn reply(&mut self, id: ClientId, reply: &Reply) {
-        if let Some(client) = self.clients.get(&id) {
-            self.send(id, reply.encode(client.protocol));
+        if self.answered != id {
+            self.send_answers();
+            self.answered = id;
         }
+        if let Some(client) = self.clients.get_mut(&id).filter(|client| !client.closing) {
+            let before = self.answers.len();
+            reply.encode_into(client.protocol, &mut self.answers);
+            client.queued += (self.answers.len() - before) as u64;
+        }
+    }
+
+    /// Makes an action of the replies so far.
+    fn send_answers(&mut self) {
+        if self.answers.is_empty() {
+            return;
+        }
+        let bytes = if self.answers.len() < COPIED_ANSWERS {
+            let bytes = Bytes::copy_from_slice(&self.answers);
+            self.answers.clear();
+            bytes
+        } else {
+            mem::take(&mut self.answers).freeze()
+        };
+        let client = self.answered;
+        self.actions.push(Action::Send { client, bytes });
     }
 
     /// Closes a connection after what it was given; it is forgotten at once.
@@ -360,9 +392,9 @@ impl Server {
         }
     }
 
-    fn received(&mut self, id: ClientId, bytes: &[u8], now_ms: u64) {
+    fn received(&mut self, id: ClientId, bytes: Bytes, now_ms: u64) {
         if let Some(client) = self.clients.get_mut(&id) {
-            client.input.extend_from_slice(bytes);
+            client.take_in(bytes);
             self.process_input(id, now_ms);
         }
         let limit = self.config.query_buffer_bytes;

@@ -22,6 +22,7 @@ use crate::link_task::LinkTask;
 use crate::listening::{Accepted, Listening};
 use crate::server::{Server, TICK_MS};
 use crate::snapshot_task::{self, SnapshotTask};
+use crate::socket;
 use crate::transfer::UNNOTICED_BYTES;
 use crate::{LoadedFile, StartError};
 
@@ -160,13 +161,11 @@ impl Shell {
             Accepted::Tcp(stream, address) => {
                 // Replies are small and waited for; the system must not hold them back. It works without, only slower.
                 let _ = stream.set_nodelay(true);
-                let (reading, writing) = stream.into_split();
-                let connection = Connection::start(client, reading, writing, events);
+                let connection = Connection::start(client, socket::split_tcp(stream), events);
                 (connection, Peer::Tcp(address))
             }
             Accepted::Unix(stream, path) => {
-                let (reading, writing) = stream.into_split();
-                let connection = Connection::start(client, reading, writing, events);
+                let connection = Connection::start(client, socket::split_unix(stream), events);
                 (connection, Peer::Unix(path))
             }
         };
