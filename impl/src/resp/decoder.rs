@@ -2,6 +2,8 @@
 //!
 //! Everything it has understood is taken out of the buffer, so a large request is never scanned twice.
 
+use std::ops::Range;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::{inline, parse_integer};
@@ -110,6 +112,8 @@ pub struct RequestDecoder {
     state: State,
     /// Bytes at the front of the buffer known to hold no end of line.
     scanned: usize,
+    /// Where the arguments of a whole request lie in it; kept for its allocation.
+    ranges: Vec<Range<usize>>,
 }
 
 /// `\r\n` after an argument; Redis skips the two bytes without looking at them.
@@ -145,11 +149,38 @@ impl RequestDecoder {
                 Some(b'*') => {}
                 Some(_) => return self.decode_inline(buffer),
             }
+            if let Some(request) = self.cut_whole(buffer) {
+                return Ok(Some(request));
+            }
             if let Some(finished) = self.begin_multibulk(buffer)? {
                 return Ok(Some(finished));
             }
         }
         self.continue_multibulk(buffer)
+    }
+
+    /// A request that is there as a whole and in its usual form, as nearly all are: cut out in one piece. Whatever else it
+    /// is, errors included, is left to the longer way.
+    fn cut_whole(&mut self, buffer: &mut BytesMut) -> Option<Request> {
+        let mut front = Front {
+            bytes: buffer,
+            position: 0,
+        };
+        let count = front.number(b'*', self.limits.multibulk_count)?;
+        self.ranges.clear();
+        for _ in 0..count {
+            let length = front.number(b'$', self.limits.bulk_bytes)?;
+            self.ranges.push(front.argument(length)?);
+        }
+        let wire_bytes = front.position;
+        self.scanned = 0;
+        let whole = buffer.split_to(wire_bytes).freeze();
+        let args = self.ranges.iter().map(|range| whole.slice(range.clone()));
+        Some(Request {
+            args: args.collect(),
+            wire_bytes,
+            inline: false,
+        })
     }
 
     fn decode_inline(&mut self, buffer: &mut BytesMut) -> Result<Option<Request>, ProtocolError> {
@@ -328,6 +359,41 @@ impl RequestDecoder {
             None if buffer.len() > limit => Err(error),
             _ => Ok(found),
         }
+    }
+}
+
+/// The front of a buffer, as far as it holds what is asked for.
+struct Front<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl Front<'_> {
+    /// The longest number here: whoever sends more digits gets no more for it.
+    const MOST_DIGITS: usize = 10;
+
+    /// A mark, a number from 0 to `most` in its one spelling, and an end of line; nothing is taken if it is anything else.
+    fn number(&mut self, mark: u8, most: usize) -> Option<usize> {
+        let rest = self.bytes.get(self.position..)?.strip_prefix(&[mark])?;
+        let digits = rest.iter().take(Self::MOST_DIGITS);
+        let length = digits.take_while(|byte| byte.is_ascii_digit()).count();
+        let (digits, rest) = rest.split_at(length);
+        let value = |number: usize, digit: &u8| number * 10 + usize::from(digit - b'0');
+        let number = digits.iter().fold(0, value);
+        let usual = matches!(digits, [b'1'..=b'9', ..] | [b'0']) && number <= most;
+        if !usual || !rest.starts_with(b"\r\n") {
+            return None;
+        }
+        self.position += 1 + length + ARGUMENT_END;
+        Some(number)
+    }
+
+    /// The place of an argument with its end.
+    fn argument(&mut self, length: usize) -> Option<Range<usize>> {
+        let start = self.position;
+        let end = start.checked_add(length)?;
+        self.position = end.checked_add(ARGUMENT_END)?;
+        (self.position <= self.bytes.len()).then_some(start..end)
     }
 }
 
