@@ -72,16 +72,17 @@ impl Server {
             return;
         };
         client.active_ms = now_ms;
-        let Some(name) = request.args.first().map(|name| name.to_ascii_uppercase()) else {
+        let Some(asked) = request.args.first() else {
             if let Some(replica) = &mut client.replica {
                 replica.heard_ms = now_ms;
             }
             return;
         };
-        match name.as_slice() {
-            b"REPLCONF" => {}
-            b"SYNC" | b"PSYNC" if client.replica.is_some() => return,
-            _ if client.replica.is_some() => return self.cut_off_asking(id, &name, now_ms),
+        let name = commands::lookup(asked).map_or("unknown", |spec| spec.name);
+        match name {
+            "replconf" => {}
+            "sync" | "psync" if client.replica.is_some() => return,
+            _ if client.replica.is_some() => return self.cut_off_asking(id, asked, now_ms),
             _ => {}
         }
         let Some(request) = self.postpone(id, request) else {
@@ -90,19 +91,19 @@ impl Server {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
-        client.last_command = commands::lookup(&name).map_or("unknown", |spec| spec.name);
+        client.last_command = name;
         let queues = client.session.transaction.is_some();
         self.stats.commands += 1;
-        let brackets = matches!(name.as_slice(), b"MULTI" | b"EXEC" | b"DISCARD" | b"WATCH");
+        let brackets = matches!(name, "multi" | "exec" | "discard" | "watch");
         if brackets && !self.may_bracket(id, &request, now_ms) {
             return;
         }
-        let answer = match name.as_slice() {
-            b"MULTI" => Some(self.multi(id)),
-            b"EXEC" => self.exec(id, now_ms),
-            b"DISCARD" => Some(self.discard(id, now_ms)),
-            b"WATCH" => Some(self.watch_command(id, &request, now_ms)),
-            b"RESET" | b"QUIT" => self.execute_alone(id, &request, now_ms),
+        let answer = match name {
+            "multi" => Some(self.multi(id)),
+            "exec" => self.exec(id, now_ms),
+            "discard" => Some(self.discard(id, now_ms)),
+            "watch" => Some(self.watch_command(id, &request, now_ms)),
+            "reset" | "quit" => self.execute_alone(id, &request, now_ms),
             _ if queues => Some(self.queue(id, request, now_ms)),
             _ => self.execute_alone(id, &request, now_ms),
         };

@@ -120,10 +120,11 @@ impl CommandSpec {
 
 /// The command of that name, in any case.
 pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
-    static BY_NAME: LazyLock<HashMap<&[u8], &CommandSpec>> = LazyLock::new(|| {
-        let named = |spec: &'static CommandSpec| (spec.name.as_bytes(), spec);
-        TABLE.iter().map(named).collect()
-    });
+    static BY_NAME: LazyLock<HashMap<&[u8], &CommandSpec, foldhash::fast::RandomState>> =
+        LazyLock::new(|| {
+            let named = |spec: &'static CommandSpec| (spec.name.as_bytes(), spec);
+            TABLE.iter().map(named).collect()
+        });
     let mut lower = [0; LONGEST_NAME];
     let lower = lower.get_mut(..name.len())?;
     lower.copy_from_slice(name);
