@@ -251,8 +251,8 @@ pub enum Action {
     LoadSnapshot {
         /// The attempt that it came by.
         link: LinkId,
-        /// Its bytes.
-        payload: Bytes,
+        /// Its bytes, in pieces.
+        payload: Vec<Bytes>,
         /// The file it becomes, if it becomes one.
         path: Option<PathBuf>,
     },

@@ -8,8 +8,11 @@ use tokio::task::AbortHandle;
 
 use crate::event::{Event, LinkId};
 
-/// Bytes asked of the system at once.
-const READ_BYTES: usize = 64 * 1024;
+/// The buffer that is read into; what came is handed on as a part of it.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Room below which another one is taken: a few reads share one, and little of it is left unused.
+const LEAST_READ_BYTES: usize = 16 * 1024;
 
 /// The link as the shell sees it; dropping it closes the socket.
 pub(crate) struct LinkTask {
@@ -64,7 +67,9 @@ async fn carry(
     }
     let mut buffer = BytesMut::new();
     loop {
-        buffer.reserve(READ_BYTES);
+        if buffer.capacity() - buffer.len() < LEAST_READ_BYTES {
+            buffer = BytesMut::with_capacity(READ_BYTES);
+        }
         tokio::select! {
             read = stream.read_buf(&mut buffer) => {
                 if !matches!(read, Ok(1..)) {

@@ -18,7 +18,7 @@ mod writer;
 
 pub use dump::{RestoreError, dump, restore};
 pub use error::RdbError;
-pub use reader::{Loaded, read};
+pub use reader::{Loaded, read, read_pieces};
 pub use writer::{RdbWriter, write_all};
 
 /// The label of a snapshot: where in which history it was cut (PROTOCOL §2.4).

@@ -189,13 +189,20 @@ pub struct Connected {
     pub heard_ms: u64,
 }
 
+/// Pieces of a payload shorter than this are gathered, so that one that comes byte by byte takes no more memory.
+const GATHERED_BELOW_BYTES: usize = 16 * 1024;
+
 /// A snapshot as it arrives (PROTOCOL §2.4).
 #[derive(Debug)]
 pub struct Payload {
     header: BytesMut,
     framing: Option<PayloadEnd>,
-    /// Grows with what has come, never by what was announced.
-    body: BytesMut,
+    /// What has come, as it came, but small pieces are gathered in `open`.
+    pieces: Vec<Bytes>,
+    open: BytesMut,
+    received: u64,
+    /// The last bytes, as many as a mark has.
+    last: [u8; ID_LENGTH],
 }
 
 /// How the end of the payload is known.
@@ -217,8 +224,10 @@ pub enum PayloadStep {
 /// A whole payload.
 #[derive(Debug)]
 pub struct Received {
-    /// The snapshot.
-    pub payload: Bytes,
+    /// The snapshot, in pieces.
+    pub payload: Vec<Bytes>,
+    /// Its length in bytes.
+    pub payload_bytes: u64,
     /// What came behind it.
     pub rest: Bytes,
     /// Whether a mark ended it, so that an acknowledgement is due at once.
@@ -368,7 +377,10 @@ impl Default for Payload {
         Self {
             header: BytesMut::new(),
             framing: None,
-            body: BytesMut::new(),
+            pieces: Vec::new(),
+            open: BytesMut::new(),
+            received: 0,
+            last: [0; ID_LENGTH],
         }
     }
 }
@@ -395,19 +407,19 @@ impl Payload {
     fn push_body(&mut self, mut bytes: Bytes) -> PayloadStep {
         match self.framing {
             Some(PayloadEnd::Length(length)) => {
-                let wanted = (length - self.received()).min(bytes.len() as u64);
+                let wanted = (length - self.received).min(bytes.len() as u64);
                 let rest = bytes.split_off(wanted as usize);
-                self.body.extend_from_slice(&bytes);
-                if self.received() == length {
+                self.keep(bytes);
+                if self.received == length {
                     self.complete(rest, false)
                 } else {
                     PayloadStep::Incomplete
                 }
             }
             Some(PayloadEnd::Mark(mark)) => {
-                self.body.extend_from_slice(&bytes);
-                if self.body.ends_with(&mark) {
-                    self.body.truncate(self.body.len() - ID_LENGTH);
+                self.keep(bytes);
+                if self.last == mark && self.received >= ID_LENGTH as u64 {
+                    self.drop_mark();
                     return self.complete(Bytes::new(), true);
                 }
                 PayloadStep::Incomplete
@@ -416,8 +428,43 @@ impl Payload {
         }
     }
 
-    fn received(&self) -> u64 {
-        self.body.len() as u64
+    /// Adds to what has come; memory grows by that, never by what was announced.
+    fn keep(&mut self, bytes: Bytes) {
+        self.received += bytes.len() as u64;
+        let fresh = bytes.len().min(ID_LENGTH);
+        self.last.copy_within(fresh.., 0);
+        self.last[ID_LENGTH - fresh..].copy_from_slice(&bytes[bytes.len() - fresh..]);
+        if bytes.len() < GATHERED_BELOW_BYTES {
+            self.open.extend_from_slice(&bytes);
+        }
+        if bytes.len() >= GATHERED_BELOW_BYTES || self.open.len() >= GATHERED_BELOW_BYTES {
+            self.seal();
+        }
+        if bytes.len() >= GATHERED_BELOW_BYTES {
+            self.pieces.push(bytes);
+        }
+    }
+
+    fn seal(&mut self) {
+        if !self.open.is_empty() {
+            self.pieces.push(self.open.split().freeze());
+        }
+    }
+
+    /// Takes the mark off the end again, over as many pieces as it came in.
+    fn drop_mark(&mut self) {
+        self.seal();
+        self.received -= ID_LENGTH as u64;
+        let mut excess = ID_LENGTH;
+        while let Some(mut piece) = self.pieces.pop() {
+            let kept = piece.len().saturating_sub(excess);
+            excess -= piece.len() - kept;
+            piece.truncate(kept);
+            if excess == 0 {
+                self.pieces.push(piece);
+                return;
+            }
+        }
     }
 
     /// Whether the payload itself has begun, and a mark will end it.
@@ -431,12 +478,14 @@ impl Payload {
             Some(PayloadEnd::Length(length)) => Some(length),
             Some(PayloadEnd::Mark(_)) | None => None,
         };
-        (self.received(), total)
+        (self.received, total)
     }
 
     fn complete(&mut self, rest: Bytes, had_mark: bool) -> PayloadStep {
+        self.seal();
         PayloadStep::Complete(Received {
-            payload: self.body.split().freeze(),
+            payload_bytes: self.received,
+            payload: std::mem::take(&mut self.pieces),
             rest,
             had_mark,
         })
@@ -515,8 +564,8 @@ mod tests {
             panic!("{step:?}")
         };
         assert_eq!(
-            (received.payload.as_ref(), received.rest.as_ref()),
-            (&b"REDIS"[..], &b"rest"[..])
+            (received.payload.concat(), received.rest.as_ref()),
+            (b"REDIS".to_vec(), &b"rest"[..])
         );
     }
 
@@ -529,8 +578,22 @@ mod tests {
             let PayloadStep::Complete(received) = step else {
                 panic!("{chunk}: {step:?}")
             };
-            assert_eq!(received.payload.as_ref(), b"REDIS");
+            assert_eq!(received.payload.concat(), b"REDIS");
             assert!(received.had_mark);
+        }
+    }
+
+    #[test]
+    fn a_payload_of_several_pieces_is_all_of_them_without_the_mark() {
+        let mark = [b'm'; ID_LENGTH];
+        let body: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
+        let bytes = [b"$EOF:".as_slice(), &mark, b"\r\n", &body, &mark].concat();
+        for chunk in [1, 7_001, GATHERED_BELOW_BYTES, 50_020, 200_000] {
+            let PayloadStep::Complete(received) = pushed(&bytes, chunk).unwrap() else {
+                panic!("{chunk}")
+            };
+            assert_eq!(received.payload.concat(), body, "{chunk}");
+            assert_eq!(received.payload_bytes, body.len() as u64);
         }
     }
 

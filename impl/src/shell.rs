@@ -310,7 +310,7 @@ fn write_config(path: &Path, config: &Config, defaults: &Config) -> io::Result<(
     let old = std::fs::read_to_string(path)?;
     let changed = config.changed_from(defaults);
     let new = file::rewrite(&old, &changed, |name| config.value(name));
-    snapshot_task::store(new.as_bytes(), path)
+    snapshot_task::store(new.into(), path)
 }
 
 /// The signals that ask a process to end.

@@ -4,24 +4,25 @@
 
 use std::convert::Infallible;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::event::{Event, Framing, JobId, LinkId};
 use crate::keyspace::Snapshot;
-use crate::rdb::{self, RdbWriter, ReplicationFields};
+use crate::rdb::{self, Loaded, RdbError, RdbWriter, ReplicationFields};
 
-/// Bytes written at once when nothing slows the snapshot down.
-const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes written at once when nothing slows the snapshot down: each part for sockets goes through the core, which then asks
+/// for the next.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Pauses shorter than this are added up, because no timer is that exact.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
@@ -108,14 +109,15 @@ async fn write(plan: Plan, pace: Pace, events: &mpsc::Sender<Event>) -> io::Resu
 
 async fn write_file(mut writer: RdbWriter, mut pace: Pace, path: &Path) -> io::Result<u64> {
     let temporary = Temporary::beside(path);
-    let mut file = tokio::fs::File::create(&temporary.path).await?;
+    let mut file = fs::File::create(&temporary.path)?;
     let mut length = 0;
     while let Some(chunk) = pace.next_chunk(&mut writer, length).await {
         length += chunk.len() as u64;
-        file.write_all(&chunk).await?;
+        file.write_all(&chunk)?;
+        // Here it may be told to give up.
+        tokio::task::yield_now().await;
     }
-    file.flush().await?;
-    file.sync_all().await?;
+    file.sync_all()?;
     temporary.rename_to(path)?;
     Ok(length)
 }
@@ -217,33 +219,51 @@ impl Drop for Temporary {
 }
 
 /// Puts bytes into a file under its name, so that a crash leaves the old file or the new one.
-pub(crate) fn store(bytes: &[u8], path: &Path) -> io::Result<()> {
-    use std::io::Write;
-    let temporary = Temporary::beside(path);
-    let mut file = fs::File::create(&temporary.path)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    temporary.rename_to(path)
+pub(crate) fn store(bytes: Bytes, path: &Path) -> io::Result<()> {
+    write_pieces(&[bytes], path)?.rename_to(path)
 }
 
 /// Reads a received snapshot on a thread of its own. A payload that cannot be read whole never becomes our file.
 pub(crate) fn load(
     link: LinkId,
-    payload: Bytes,
+    payload: Vec<Bytes>,
     path: Option<PathBuf>,
     events: mpsc::Sender<Event>,
 ) {
     tokio::task::spawn_blocking(move || {
-        let result = match rdb::read(&payload) {
-            Ok(loaded) => {
-                if let Some(Err(error)) = path.as_ref().map(|path| store(&payload, path)) {
-                    tracing::warn!("The received snapshot could not be kept as a file: {error}");
-                }
-                Ok(Box::new(loaded))
-            }
-            Err(error) => Err(error.to_string()),
-        };
+        let result = read_and_keep(payload, path.as_deref());
+        let result = result.map(Box::new).map_err(|error| error.to_string());
         // Nobody is left to be told when the shell has ended.
         let _ = events.blocking_send(Event::SnapshotLoaded { link, result });
     });
+}
+
+/// Reads a snapshot and meanwhile writes its file, which gets its name only when all of it could be read.
+fn read_and_keep(payload: Vec<Bytes>, path: Option<&Path>) -> Result<Loaded, RdbError> {
+    let Some(path) = path else {
+        return rdb::read_pieces(payload);
+    };
+    let pieces = payload.clone();
+    thread::scope(|scope| {
+        let written = scope.spawn(|| write_pieces(&pieces, path));
+        let loaded = rdb::read_pieces(payload)?;
+        let written = written
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("a thread ended")));
+        if let Err(error) = written.and_then(|temporary| temporary.rename_to(path)) {
+            tracing::warn!("The received snapshot could not be kept as a file: {error}");
+        }
+        Ok(loaded)
+    })
+}
+
+/// Writes a file that has no name yet, and waits until it is on the disk.
+fn write_pieces(pieces: &[Bytes], path: &Path) -> io::Result<Temporary> {
+    let temporary = Temporary::beside(path);
+    let mut file = fs::File::create(&temporary.path)?;
+    for piece in pieces {
+        file.write_all(piece)?;
+    }
+    file.sync_all()?;
+    Ok(temporary)
 }

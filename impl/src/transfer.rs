@@ -65,7 +65,7 @@ impl Server {
             label,
             rest: BytesMut::from(received.rest.as_ref()),
             had_mark: received.had_mark,
-            payload_bytes: received.payload.len() as u64,
+            payload_bytes: received.payload_bytes,
             next_newline_ms: now_ms + KEEPALIVE_MS,
             heard_ms: now_ms,
         }));

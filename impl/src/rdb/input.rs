@@ -1,8 +1,11 @@
 //! The payload as a sequence of bytes, lengths and strings: the only place that knows where the bytes are.
 
-use bytes::Bytes;
+use std::vec;
 
-use super::format::{ENCODED_I8, ENCODED_I16, ENCODED_I32, ENCODED_LZF};
+use bytes::{Bytes, BytesMut};
+use crc::{Digest, Table};
+
+use super::format::{CHECKSUM, ENCODED_I8, ENCODED_I16, ENCODED_I32, ENCODED_LZF};
 use super::length::{LENGTH_32, LENGTH_64};
 use super::{RdbError, lzf};
 use crate::keyspace::DATABASES;
@@ -13,41 +16,94 @@ enum Length {
     Encoded(u64),
 }
 
-/// The payload and how far it has been read.
-pub(super) struct Input<'a> {
-    pub(super) payload: &'a Bytes,
-    pub(super) position: usize,
+/// The payload, which may have come in pieces, and how far it has been read.
+pub(super) struct Input {
+    piece: Bytes,
+    /// How much of the piece has been read.
+    read: usize,
+    /// How much came before the piece.
+    before: usize,
+    further: vec::IntoIter<Bytes>,
+    /// The checksum of what came before the piece.
+    sum: Digest<'static, u64, Table<16>>,
 }
 
-impl<'a> Input<'a> {
-    pub(super) fn new(payload: &'a Bytes) -> Self {
+impl Input {
+    pub(super) fn new(pieces: Vec<Bytes>) -> Self {
         Self {
-            payload,
-            position: 0,
+            piece: Bytes::new(),
+            read: 0,
+            before: 0,
+            further: pieces.into_iter(),
+            sum: CHECKSUM.digest(),
         }
     }
 
-    /// The next bytes, as a slice of the payload: nothing is allocated whatever the count.
+    /// How many bytes have been read.
+    pub(super) fn position(&self) -> usize {
+        self.before + self.read
+    }
+
+    /// How many bytes there are beyond.
+    pub(super) fn left(&self) -> usize {
+        let further: usize = self.further.as_slice().iter().map(Bytes::len).sum();
+        self.piece.len() - self.read + further
+    }
+
+    /// The checksum of everything read so far.
+    pub(super) fn sum(&self) -> u64 {
+        let mut sum = self.sum.clone();
+        sum.update(&self.piece[..self.read]);
+        sum.finalize()
+    }
+
+    /// The next bytes, as a slice of a piece, or put together if they lie in several: no more is allocated than has come.
     pub(super) fn take(&mut self, count: u64) -> Result<Bytes, RdbError> {
-        let available = self.payload.len() - self.position;
-        let truncated = RdbError::Truncated {
-            position: self.position,
-            needed: count.saturating_sub(available as u64),
+        let within = self.piece.len() - self.read;
+        let taken = match usize::try_from(count) {
+            Ok(count) if count <= within => self.piece.slice(self.read..self.read + count),
+            _ => return self.put_together(count),
         };
-        let count = usize::try_from(count)
-            .ok()
-            .filter(|count| *count <= available)
-            .ok_or(truncated)?;
-        let taken = self.payload.slice(self.position..self.position + count);
-        self.position += count;
+        self.read += taken.len();
         Ok(taken)
     }
 
+    fn put_together(&mut self, count: u64) -> Result<Bytes, RdbError> {
+        let left = self.left() as u64;
+        if count > left {
+            return Err(RdbError::Truncated {
+                position: self.position(),
+                needed: count - left,
+            });
+        }
+        let mut taken = BytesMut::with_capacity(count as usize);
+        while taken.len() < count as usize {
+            if self.read == self.piece.len() {
+                self.next_piece();
+            }
+            let end = (self.read + count as usize - taken.len()).min(self.piece.len());
+            taken.extend_from_slice(&self.piece[self.read..end]);
+            self.read = end;
+        }
+        Ok(taken.freeze())
+    }
+
+    fn next_piece(&mut self) {
+        self.sum.update(&self.piece);
+        self.before += self.piece.len();
+        self.piece = self.further.next().unwrap_or_default();
+        self.read = 0;
+    }
+
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
-        let taken = self.take(N as u64)?;
+        if let Some(next) = self.piece[self.read..].first_chunk() {
+            self.read += N;
+            return Ok(*next);
+        }
+        let taken = self.put_together(N as u64)?;
         Ok(taken[..]
             .try_into()
-            .expect("take returns exactly the count asked for"))
+            .expect("just as many were put together"))
     }
 
     pub(super) fn byte(&mut self) -> Result<u8, RdbError> {
@@ -55,7 +111,7 @@ impl<'a> Input<'a> {
     }
 
     fn length_or_encoding(&mut self) -> Result<Length, RdbError> {
-        let position = self.position;
+        let position = self.position();
         let first = self.byte()?;
         let low = u64::from(first & 0x3f);
         Ok(match first >> 6 {
@@ -69,7 +125,7 @@ impl<'a> Input<'a> {
     }
 
     pub(super) fn length(&mut self) -> Result<u64, RdbError> {
-        let position = self.position;
+        let position = self.position();
         match self.length_or_encoding()? {
             Length::Plain(length) => Ok(length),
             Length::Encoded(_) => Err(RdbError::BadLength { position }),
@@ -81,7 +137,7 @@ impl<'a> Input<'a> {
     }
 
     pub(super) fn database(&mut self) -> Result<usize, RdbError> {
-        let position = self.position;
+        let position = self.position();
         let number = self.length()?;
         let known = usize::try_from(number)
             .ok()
@@ -90,7 +146,7 @@ impl<'a> Input<'a> {
     }
 
     pub(super) fn string(&mut self) -> Result<Bytes, RdbError> {
-        let position = self.position;
+        let position = self.position();
         match self.length_or_encoding()? {
             Length::Plain(length) => self.take(length),
             Length::Encoded(ENCODED_I8) => Ok(decimal(i8::from_le_bytes(self.array()?))),

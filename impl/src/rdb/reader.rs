@@ -5,8 +5,8 @@
 use bytes::Bytes;
 
 use super::format::{
-    AUX, CHECKSUM, CHECKSUM_BYTES, EOF, EXPIRE_TIME, EXPIRE_TIME_MS, FREQ, FUNCTION_PRE_GA,
-    FUNCTION2, IDLE, MODULE_AUX, RESIZE_DB, SELECT_DB, SLOT_INFO, unsupported_name,
+    AUX, CHECKSUM_BYTES, EOF, EXPIRE_TIME, EXPIRE_TIME_MS, FREQ, FUNCTION_PRE_GA, FUNCTION2, IDLE,
+    MODULE_AUX, RESIZE_DB, SELECT_DB, SLOT_INFO, unsupported_name,
 };
 use super::input::Input;
 use super::{RdbError, ReplicationFields, values};
@@ -35,27 +35,32 @@ pub struct Loaded {
 
 /// Reads a whole snapshot. An error means that nothing of it may be used.
 pub fn read(payload: &Bytes) -> Result<Loaded, RdbError> {
-    let mut input = Input::new(payload);
+    read_pieces(vec![payload.clone()])
+}
+
+/// The same of a snapshot in pieces, each of which is let go when it has been read.
+pub fn read_pieces(pieces: Vec<Bytes>) -> Result<Loaded, RdbError> {
+    let mut input = Input::new(pieces);
     let version = read_version(&mut input)?;
     let mut reader = Reader::default();
     while reader.item(&mut input)? {}
     if version >= FIRST_WITH_CHECKSUM {
         check_sum(&mut input)?;
     }
-    match payload.len() - input.position {
+    match input.left() {
         0 => Ok(Loaded {
             keyspace: reader.keyspace,
             fields: reader.label.complete(),
             version,
         }),
         count => Err(RdbError::TrailingBytes {
-            position: input.position,
+            position: input.position(),
             count,
         }),
     }
 }
 
-fn read_version(input: &mut Input<'_>) -> Result<u32, RdbError> {
+fn read_version(input: &mut Input) -> Result<u32, RdbError> {
     let magic = input.take(9)?;
     let (digits, valkey) = match (magic.strip_prefix(b"REDIS"), magic.strip_prefix(b"VALKEY")) {
         (Some(digits), _) => (digits, false),
@@ -79,8 +84,8 @@ fn read_version(input: &mut Input<'_>) -> Result<u32, RdbError> {
 }
 
 /// A checksum of zero says that the writer had them disabled.
-fn check_sum(input: &mut Input<'_>) -> Result<(), RdbError> {
-    let actual = CHECKSUM.checksum(&input.payload[..input.position]);
+fn check_sum(input: &mut Input) -> Result<(), RdbError> {
+    let actual = input.sum();
     let expected = u64::from_le_bytes(input.array::<CHECKSUM_BYTES>()?);
     if expected == 0 || expected == actual {
         Ok(())
@@ -123,8 +128,8 @@ struct Reader {
 
 impl Reader {
     /// Reads one opcode or key; false at the end.
-    fn item(&mut self, input: &mut Input<'_>) -> Result<bool, RdbError> {
-        let position = input.position;
+    fn item(&mut self, input: &mut Input) -> Result<bool, RdbError> {
+        let position = input.position();
         match input.byte()? {
             EOF => return Ok(false),
             SELECT_DB => self.database = input.database()?,
@@ -159,7 +164,7 @@ impl Reader {
         Ok(true)
     }
 
-    fn key(&mut self, code: u8, position: usize, input: &mut Input<'_>) -> Result<(), RdbError> {
+    fn key(&mut self, code: u8, position: usize, input: &mut Input) -> Result<(), RdbError> {
         if let Some(type_name) = unsupported_name(code) {
             let key = input.string()?;
             return Err(RdbError::UnsupportedType { key, type_name });

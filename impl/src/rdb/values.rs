@@ -24,7 +24,7 @@ pub(super) fn is_type(code: u8) -> bool {
 }
 
 /// Reads a value of a type that [`is_type`].
-pub(super) fn read(code: u8, input: &mut Input<'_>) -> Result<Value, RdbError> {
+pub(super) fn read(code: u8, input: &mut Input) -> Result<Value, RdbError> {
     Ok(match code {
         STRING => Value::String(input.string()?.into()),
         LIST => Value::List(plain(input)?.into_iter().collect()),
@@ -49,23 +49,23 @@ pub(super) fn read(code: u8, input: &mut Input<'_>) -> Result<Value, RdbError> {
         HASH_ZIPLIST => hash(&unpack("ziplist", packed::ziplist, input)?, input)?,
         HASH_LISTPACK => hash(&unpack("listpack", packed::listpack, input)?, input)?,
         code => {
-            let position = input.position;
+            let position = input.position();
             return Err(RdbError::UnknownCode { code, position });
         }
     })
 }
 
-fn bad(form: &'static str, input: &Input<'_>) -> RdbError {
-    let position = input.position;
+fn bad(form: &'static str, input: &Input) -> RdbError {
+    let position = input.position();
     RdbError::BadCollection { form, position }
 }
 
-fn blob(input: &mut Input<'_>) -> Result<Blob, RdbError> {
+fn blob(input: &mut Input) -> Result<Blob, RdbError> {
     input.string().map(Blob::from)
 }
 
 /// A length and that many strings. Nothing is reserved for them in advance.
-fn plain(input: &mut Input<'_>) -> Result<Vec<Blob>, RdbError> {
+fn plain(input: &mut Input) -> Result<Vec<Blob>, RdbError> {
     let count = input.length()?;
     (0..count).map(|_| blob(input)).collect()
 }
@@ -74,13 +74,13 @@ fn plain(input: &mut Input<'_>) -> Result<Vec<Blob>, RdbError> {
 fn unpack(
     form: &'static str,
     elements: fn(&[u8]) -> Option<Vec<Blob>>,
-    input: &mut Input<'_>,
+    input: &mut Input,
 ) -> Result<Vec<Blob>, RdbError> {
     let bytes = input.string()?;
     elements(&bytes).ok_or_else(|| bad(form, input))
 }
 
-fn quicklist(input: &mut Input<'_>) -> Result<Vec<Blob>, RdbError> {
+fn quicklist(input: &mut Input) -> Result<Vec<Blob>, RdbError> {
     let mut elements = Vec::new();
     for _ in 0..input.length()? {
         elements.append(&mut unpack("ziplist", packed::ziplist, input)?);
@@ -88,7 +88,7 @@ fn quicklist(input: &mut Input<'_>) -> Result<Vec<Blob>, RdbError> {
     Ok(elements)
 }
 
-fn quicklist_2(input: &mut Input<'_>) -> Result<Vec<Blob>, RdbError> {
+fn quicklist_2(input: &mut Input) -> Result<Vec<Blob>, RdbError> {
     let mut elements = Vec::new();
     for _ in 0..input.length()? {
         match input.length()? {
@@ -100,7 +100,7 @@ fn quicklist_2(input: &mut Input<'_>) -> Result<Vec<Blob>, RdbError> {
     Ok(elements)
 }
 
-fn set(form: &'static str, members: Vec<Blob>, input: &Input<'_>) -> Result<Value, RdbError> {
+fn set(form: &'static str, members: Vec<Blob>, input: &Input) -> Result<Value, RdbError> {
     let count = members.len();
     let set: Set = members.into_iter().collect();
     if set.len() == count {
@@ -110,7 +110,7 @@ fn set(form: &'static str, members: Vec<Blob>, input: &Input<'_>) -> Result<Valu
     }
 }
 
-fn plain_hash(input: &mut Input<'_>) -> Result<Value, RdbError> {
+fn plain_hash(input: &mut Input) -> Result<Value, RdbError> {
     let mut hash = Hash::default();
     for _ in 0..input.length()? {
         if hash.insert(blob(input)?, blob(input)?).is_some() {
@@ -121,7 +121,7 @@ fn plain_hash(input: &mut Input<'_>) -> Result<Value, RdbError> {
 }
 
 /// A hash from fields and values in turn.
-fn hash(elements: &[Blob], input: &Input<'_>) -> Result<Value, RdbError> {
+fn hash(elements: &[Blob], input: &Input) -> Result<Value, RdbError> {
     let mut hash = Hash::default();
     let (pairs, rest) = elements.as_chunks();
     let all_new = pairs
@@ -135,8 +135,8 @@ fn hash(elements: &[Blob], input: &Input<'_>) -> Result<Value, RdbError> {
 }
 
 fn plain_sorted_set(
-    input: &mut Input<'_>,
-    score: fn(&mut Input<'_>) -> Result<f64, RdbError>,
+    input: &mut Input,
+    score: fn(&mut Input) -> Result<f64, RdbError>,
 ) -> Result<Value, RdbError> {
     let mut set = SortedSet::default();
     for _ in 0..input.length()? {
@@ -149,11 +149,11 @@ fn plain_sorted_set(
     Ok(Value::SortedSet(set))
 }
 
-fn binary_score(input: &mut Input<'_>) -> Result<f64, RdbError> {
+fn binary_score(input: &mut Input) -> Result<f64, RdbError> {
     input.array().map(f64::from_le_bytes)
 }
 
-fn textual_score(input: &mut Input<'_>) -> Result<f64, RdbError> {
+fn textual_score(input: &mut Input) -> Result<f64, RdbError> {
     match input.byte()? {
         SCORE_NAN => Ok(f64::NAN),
         SCORE_INFINITE => Ok(f64::INFINITY),
@@ -166,7 +166,7 @@ fn textual_score(input: &mut Input<'_>) -> Result<f64, RdbError> {
 }
 
 /// A sorted set from members and scores in turn.
-fn sorted_set(elements: &[Blob], input: &Input<'_>) -> Result<Value, RdbError> {
+fn sorted_set(elements: &[Blob], input: &Input) -> Result<Value, RdbError> {
     let mut set = SortedSet::default();
     let (pairs, rest) = elements.as_chunks();
     let all_new = pairs.iter().all(|[member, score]| {
@@ -291,17 +291,17 @@ pub(super) fn write(value: &Value) -> BytesMut {
 
 /// The value that a payload consists of.
 pub(super) fn read_whole(payload: &Bytes) -> Result<Value, RdbError> {
-    let mut input = Input::new(payload);
+    let mut input = Input::new(vec![payload.clone()]);
     let code = input.byte()?;
     if !is_type(code) {
         let position = 0;
         return Err(RdbError::UnknownCode { code, position });
     }
     let value = read(code, &mut input)?;
-    match payload.len() - input.position {
+    match input.left() {
         0 => Ok(value),
         count => Err(RdbError::TrailingBytes {
-            position: input.position,
+            position: input.position(),
             count,
         }),
     }

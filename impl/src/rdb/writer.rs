@@ -20,6 +20,9 @@ const REDIS_VERSION: &str = "7.0.15";
 /// asks for one key at a time shall get a usual one whole.
 const COLLECTION_PORTION_BYTES: usize = 64 * 1024;
 
+/// Room made for a portion at once, however large it may become: growing step by step, each would be copied on the way.
+const PORTION_ROOM_BYTES: usize = 512 * 1024;
+
 /// What comes next.
 #[derive(Clone, Copy)]
 enum Stage {
@@ -58,6 +61,9 @@ impl RdbWriter {
     /// so 1 gives one key at a time, and no portion exceeds `max_bytes` by more than one key and 64 KiB of its value, or
     /// one element if that is longer.
     pub fn next_chunk(&mut self, max_bytes: usize) -> Option<Bytes> {
+        let room = max_bytes.min(PORTION_ROOM_BYTES);
+        // The last item makes it longer than it is meant to be.
+        self.out.reserve(room + room / 4);
         while self.out.len() < max_bytes.max(1) && !matches!(self.stage, Stage::Done) {
             let start = self.out.len();
             self.stage = self.step(self.stage, max_bytes);

@@ -454,6 +454,7 @@ impl World {
                 payload,
                 path,
             } => {
+                let payload = Bytes::from(payload.concat());
                 let result = rdb::read(&payload).map(Box::new);
                 if path.is_some() && result.is_ok() {
                     self.nodes[index].file = Some(payload);
