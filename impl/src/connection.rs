@@ -1,6 +1,7 @@
 //! The two tasks of one connection: one reads, one writes what the system did not take at once.
 //!
-//! What is to be written is shared bytes, of which many go with one call to the system; nothing is copied.
+//! What the core decided for a connection is gathered, and offered to the system when all that it decided is known: many
+//! pieces of shared bytes with one call, without a copy and without waking a task.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
@@ -38,13 +39,25 @@ struct Progress {
     written: AtomicU64,
 }
 
+/// What became of output that was offered to the system.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// It was written or queued.
+    Done,
+    /// The same, and who wants to know is to be told that so many bytes of the connection were written.
+    Written(u64),
+    /// More waits than is allowed.
+    TooMuch,
+}
+
 /// A connection as the shell sees it; dropping it closes the socket at once.
 pub(crate) struct Connection {
     socket: Arc<Writing>,
+    /// Output of which neither the system nor the writer knows yet.
+    gathered: Pieces,
     queue: mpsc::UnboundedSender<Output>,
     progress: Arc<Progress>,
-    /// A replica: the core gives it no more than it takes, and wants to be told what was written; all of it is queued, and
-    /// there is no other limit.
+    /// A replica: the core gives it no more than it takes, and wants to be told what was written; there is no other limit.
     paced: bool,
     reader: AbortHandle,
     writer: Option<JoinHandle<()>>,
@@ -69,6 +82,7 @@ impl Connection {
         };
         Self {
             socket,
+            gathered: Pieces::default(),
             queue,
             progress,
             paced: false,
@@ -77,40 +91,63 @@ impl Connection {
         }
     }
 
-    /// Writes output, or queues what cannot be written at once; false when more than `limit` bytes are waiting already. A
-    /// writer that has ended reports that itself.
-    pub(crate) fn put(&mut self, mut output: Output, limit: u64) -> bool {
-        match &mut output {
-            Output::Report | Output::File { .. } => self.paced = true,
-            Output::Bytes(bytes) if self.paced => {
-                let length = bytes.len() as u64;
-                self.progress.waiting.fetch_add(length, Ordering::Relaxed);
-            }
+    /// Takes output, to be flushed later; whether it is the first since the last time.
+    pub(crate) fn put(&mut self, output: Output) -> bool {
+        match output {
             Output::Bytes(bytes) => {
-                if self.progress.waiting.load(Ordering::Relaxed) == 0 {
-                    // What fails here fails again in the writer, which reports it.
-                    let written = self.socket.write_now(bytes).unwrap_or(0);
-                    let total = &self.progress.written;
-                    total.fetch_add(written as u64, Ordering::Relaxed);
-                    bytes.advance(written);
-                    if bytes.is_empty() {
-                        return true;
-                    }
-                }
-                let length = bytes.len() as u64;
-                let waiting = self.progress.waiting.fetch_add(length, Ordering::Relaxed);
-                if waiting > limit {
-                    return false;
-                }
+                self.gathered.0.push_back(bytes);
+                return self.gathered.0.len() == 1;
+            }
+            Output::Report => {
+                self.paced = true;
+                self.enqueue(Output::Report);
+            }
+            Output::File { file, length } => {
+                self.enqueue_gathered();
+                self.progress.waiting.fetch_add(length, Ordering::Relaxed);
+                self.enqueue(Output::File { file, length });
             }
         }
-        // The writer is gone only after it sent the event that the connection is closed.
-        let _ = self.queue.send(output);
-        true
+        false
     }
 
-    /// Reads nothing more, writes what is queued, then closes.
+    /// Writes what was gathered, and queues what the system does not take. A writer that has ended reports that itself.
+    pub(crate) fn flush(&mut self, limit: u64) -> Flushed {
+        let mut written = 0;
+        if self.progress.waiting.load(Ordering::Relaxed) == 0 && self.gathered.has_remaining() {
+            // What fails here fails again in the writer, which reports it.
+            written = self.socket.write_now(&self.gathered).unwrap_or(0);
+            self.gathered.advance(written);
+        }
+        let total = &self.progress.written;
+        let total = total.fetch_add(written as u64, Ordering::Relaxed) + written as u64;
+        let waiting = self.enqueue_gathered();
+        match (self.paced, written) {
+            (false, _) if waiting > limit => Flushed::TooMuch,
+            (true, 1..) => Flushed::Written(total),
+            _ => Flushed::Done,
+        }
+    }
+
+    /// Leaves to the writer what was gathered; how many bytes wait for it beside the newest piece.
+    fn enqueue_gathered(&mut self) -> u64 {
+        let mut waiting = 0;
+        while let Some(bytes) = self.gathered.0.pop_front() {
+            let length = bytes.len() as u64;
+            waiting = self.progress.waiting.fetch_add(length, Ordering::Relaxed);
+            self.enqueue(Output::Bytes(bytes));
+        }
+        waiting
+    }
+
+    fn enqueue(&self, output: Output) {
+        // The writer is gone only after it sent the event that the connection is closed.
+        let _ = self.queue.send(output);
+    }
+
+    /// Reads nothing more, writes what was put, then closes.
     pub(crate) fn finish(mut self) {
+        self.flush(u64::MAX);
         if let Some(mut writer) = self.writer.take() {
             tokio::spawn(async move {
                 if tokio::time::timeout(LINGER, &mut writer).await.is_err() {
@@ -219,6 +256,7 @@ impl Writer {
             file = returned;
             self.socket.write_all(&mut Bytes::from(bytes)).await?;
             self.progress.written.fetch_add(part, Ordering::Relaxed);
+            self.progress.waiting.fetch_sub(part, Ordering::Relaxed);
             missing -= part;
         }
         Ok(())

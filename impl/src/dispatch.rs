@@ -141,8 +141,11 @@ impl Server {
         let mut effects = Vec::new();
         let answer = self.execute_checked(id, &request.args, &mut effects, now_ms);
         // What a look at arbitrary keys deletes has nothing to do with one another.
-        let spec = commands::lookup(&request.args[0]);
-        if spec.is_some_and(|spec| spec.flags.contains(Flags::ARBITRARY_KEYS)) {
+        let unrelated = || {
+            let spec = commands::lookup(&request.args[0]);
+            spec.is_some_and(|spec| spec.flags.contains(Flags::ARBITRARY_KEYS))
+        };
+        if effects.len() > 1 && unrelated() {
             for effect in effects {
                 self.propagate_for(id, &[effect]);
             }

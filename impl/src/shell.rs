@@ -16,7 +16,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::config::{Config, OutputLimits, file};
-use crate::connection::{Connection, Output};
+use crate::connection::{Connection, Flushed, Output};
 use crate::event::{Action, ClientId, Event, JobId, LinkId, Peer};
 use crate::link_task::LinkTask;
 use crate::listening::{Accepted, Listening};
@@ -66,6 +66,8 @@ pub(crate) struct Shell {
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
     connections: HashMap<ClientId, Connection>,
+    /// Those with output that is not flushed.
+    unflushed: Vec<ClientId>,
     next_client: u64,
     link: Option<(LinkId, LinkTask)>,
     snapshot: Option<(JobId, SnapshotTask)>,
@@ -83,6 +85,7 @@ impl Shell {
             events,
             sender,
             connections: HashMap::new(),
+            unflushed: Vec::new(),
             next_client: 0,
             link: None,
             snapshot: None,
@@ -182,11 +185,14 @@ impl Shell {
             }
             for action in actions {
                 if let Action::Sleep { milliseconds } = action {
+                    self.flush();
                     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-                } else {
-                    self.act(action)?;
+                } else if self.act(action).is_break() {
+                    self.flush();
+                    return ControlFlow::Break(());
                 }
             }
+            self.flush();
         }
     }
 
@@ -268,14 +274,28 @@ impl Shell {
     }
 
     fn output(&mut self, client: ClientId, output: Output) {
-        let Some(connection) = self.connections.get_mut(&client) else {
-            return;
-        };
-        if !connection.put(output, self.output_limit) {
-            tracing::warn!("A connection reads too slowly and is cut off");
-            self.connections.remove(&client);
-            self.core
-                .handle(Event::Closed { client }, self.clock.now_ms());
+        let connection = self.connections.get_mut(&client);
+        if connection.is_some_and(|connection| connection.put(output)) {
+            self.unflushed.push(client);
+        }
+    }
+
+    /// Offers to the system what was decided for each connection.
+    fn flush(&mut self) {
+        for client in std::mem::take(&mut self.unflushed) {
+            let Some(connection) = self.connections.get_mut(&client) else {
+                continue;
+            };
+            let event = match connection.flush(self.output_limit) {
+                Flushed::Done => continue,
+                Flushed::Written(total) => Event::Written { client, total },
+                Flushed::TooMuch => {
+                    tracing::warn!("A connection reads too slowly and is cut off");
+                    self.connections.remove(&client);
+                    Event::Closed { client }
+                }
+            };
+            self.core.handle(event, self.clock.now_ms());
         }
     }
 
