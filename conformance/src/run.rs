@@ -21,6 +21,7 @@ use crate::flaws;
 use crate::play::{play, targets_from};
 use crate::profile::{ControlName, Profile};
 use crate::verdict::{Outcome, Verdict};
+use crate::wander::walk;
 
 /// The scope whose targets are driven on servers.
 pub const SCOPE: &str = "replay";
@@ -40,6 +41,9 @@ pub const WHOLE: [&str; 6] = [
 
 /// The most worlds of a scope that plans are made from; `replay` has far fewer in every era.
 const MAX_WORLDS: usize = 2_000_000;
+
+/// How many worlds of a scope as shipped are looked at, the nearest first: what comes after harm has no end there.
+const NEAREST_SHIPPED_WORLDS: usize = 200_000;
 
 /// How many worlds of a scope in which every node is a subject are looked at, the nearest first.
 const NEAREST_WORLDS: usize = 20_000;
@@ -74,14 +78,15 @@ impl Suite {
         }
     }
 
-    /// A suite of the same era and casting that has these random walks for cases, and no targets.
+    /// So many random walks from this seed on; they have no targets.
     #[must_use]
-    pub fn of_walks(&self, mut walks: Vec<Case>) -> Self {
-        walks.retain(|walk| !walk.header.as_shipped || has_bytes(walk));
+    pub fn of_walks(era: Era, casting: Casting, as_shipped: bool, seed: u64, number: u64) -> Self {
+        let walks = (0..number).map(|n| walk(era, casting, as_shipped, seed.wrapping_add(n)));
         Self {
-            cases: walks,
-            repeat: self.repeat,
-            ..Self::empty(self.era, self.casting)
+            cases: walks
+                .filter(|walk| !as_shipped || has_bytes(walk))
+                .collect(),
+            ..Self::empty(era, casting)
         }
     }
 
@@ -192,9 +197,12 @@ struct Explored {
 }
 
 impl Explored {
-    /// All of a scope.
+    /// All of a scope; as shipped, its nearest worlds.
     fn of(era: Era, scope: &str, as_shipped: bool) -> anyhow::Result<Self> {
-        let explored = Self::up_to(era, scope_named(scope)?, as_shipped, MAX_WORLDS)?;
+        if as_shipped {
+            return Self::up_to(era, scope_named(scope)?, true, NEAREST_SHIPPED_WORLDS);
+        }
+        let explored = Self::up_to(era, scope_named(scope)?, false, MAX_WORLDS)?;
         anyhow::ensure!(
             explored.graph.end == End::Complete,
             "the scope {scope} has more than {MAX_WORLDS} worlds in era {era}"

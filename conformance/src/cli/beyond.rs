@@ -7,7 +7,8 @@ use psync_conformance::profile::{Access, Profile};
 use psync_conformance::report::record::Record;
 use psync_conformance::run::Suite;
 use psync_conformance::stage::as_replica::played_era;
-use psync_conformance::wander::walk;
+use psync_model::casting::Casting;
+use psync_model::rulebook::Era;
 use psync_model::world::Framing;
 
 use super::run::{Args, play};
@@ -81,28 +82,35 @@ fn walk_on(
     until: Instant,
     record: &mut Record,
 ) {
-    let seed = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
-    let mut rounds = (0..).map(|round| seed.wrapping_add(round * WALKS_IN_A_ROW));
-    let mut walked = 0;
+    let seed = seed(args);
+    let (mut first, mut walked) = (seed, 0);
     while !time_left(until).is_zero() {
-        let first = rounds.next().unwrap_or(seed);
         for suite in suites {
             profile.era = played_era(suite.era);
-            let walks = (0..WALKS_IN_A_ROW).map(|number| {
-                walk(
-                    suite.era,
-                    suite.casting,
-                    args.choice.as_shipped,
-                    first.wrapping_add(number),
-                )
-            });
-            let walks = suite.of_walks(walks.collect());
+            let walks = of_walks(args, suite.era, suite.casting, first, WALKS_IN_A_ROW);
             let report = play(args, profile, &walks, Some(until));
             walked += report.outcomes.len();
             record.add_more(&walks, &report, profile);
         }
+        first = first.wrapping_add(WALKS_IN_A_ROW);
     }
     if walked > 0 {
-        println!("{walked} random walks were among the cases: --seed {seed} plays them again");
+        let each = first.wrapping_sub(seed);
+        println!(
+            "{walked} random walks were among the cases: --walks {each} --seed {seed} plays them again"
+        );
+    }
+}
+
+/// Where the walks of this run begin.
+pub(super) fn seed(args: &Args) -> u64 {
+    args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)))
+}
+
+/// So many walks, as the run is to be judged.
+pub(super) fn of_walks(args: &Args, era: Era, casting: Casting, seed: u64, number: u64) -> Suite {
+    Suite {
+        repeat: args.repeat,
+        ..Suite::of_walks(era, casting, args.choice.as_shipped, seed, number)
     }
 }

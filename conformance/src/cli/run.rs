@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// and branch; with more than the cases take, then the sweep, as fine as there is time for, and then random walks
     #[arg(long, value_name = "TIME", default_value = "all")]
     budget: Budget,
+    /// Play so many random walks of each era and casting, and nothing else
+    #[arg(long, value_name = "N", conflicts_with_all = ["filter", "shard"], value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    walks: Option<u64>,
     /// Where the random walks begin; the n-th of a casting has the seed N + n [default: another in each run, printed]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
@@ -57,7 +60,7 @@ pub(crate) struct Args {
     jobs: u8,
     /// Play each case so often: one that does not come to the same every time is not judged
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    repeat: u32,
+    pub(super) repeat: u32,
     /// End at the first case that does not pass
     #[arg(long)]
     fail_fast: bool,
@@ -86,6 +89,7 @@ impl Default for Args {
                 ..Choice::default()
             },
             budget: Budget::All,
+            walks: None,
             seed: None,
             jobs: DEFAULT_JOBS,
             repeat: 1,
@@ -130,6 +134,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// The suites of every era asked for.
 fn derive(args: &Args, profile: &Profile, eras: &[Era]) -> anyhow::Result<Vec<Suite>> {
+    if let Some(number) = args.walks {
+        return Ok(walks(args, profile, eras, number));
+    }
     let mut all = Vec::new();
     for &era in eras {
         eprintln!("{era}: exploring the scopes `{SCOPE}` and `{ERRORS}` of the specification");
@@ -149,6 +156,18 @@ fn derive(args: &Args, profile: &Profile, eras: &[Era]) -> anyhow::Result<Vec<Su
         "no case is left: `psync-conformance list` shows the names that --filter and --shard choose from"
     );
     Ok(all)
+}
+
+/// So many random walks of every era and casting asked for.
+fn walks(args: &Args, profile: &Profile, eras: &[Era], number: u64) -> Vec<Suite> {
+    let seed = beyond::seed(args);
+    println!("random walks from --seed {seed} on");
+    let castings = args.choice.castings(profile);
+    let of_era = |&era: &Era| {
+        let castings = castings.iter();
+        castings.map(move |&casting| beyond::of_walks(args, era, casting, seed, number))
+    };
+    eras.iter().flat_map(of_era).collect()
 }
 
 fn announce(suites: &[Suite]) {
@@ -196,12 +215,13 @@ fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> anyhow::Res
     }
     record.run.cut_short = cut_short(&record, suites);
     if let Some(until) = args.budget.end(started)
+        && args.walks.is_none()
         && record.run.cut_short.is_none()
     {
         beyond::go(args, profile, suites, until, &mut record)?;
     }
     // By the rules as shipped what deviates from the clean ones is right.
-    let looked_for = !args.choice.is_partial() && !args.choice.as_shipped;
+    let looked_for = !args.choice.is_partial() && !args.choice.as_shipped && args.walks.is_none();
     if record.run.cut_short.is_none() && looked_for {
         record.note_stale_deviations(profile);
     }

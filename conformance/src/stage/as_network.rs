@@ -222,10 +222,14 @@ impl AsNetwork {
         self.settle()
     }
 
-    /// Whoever is told to follow another, or nobody, ends the connection it has.
+    /// Whoever is told to follow another, or nobody, ends the connection it has. Nobody sees that while the process lives
+    /// that writes its snapshot: it has inherited the connection (`PROTOCOL §7.3`).
     fn end_of_link(&mut self, node: NodeId) -> Result<(), Trouble> {
         let deadline = self.stage.deadline();
         self.leave_upper_end(node);
+        if self.stage.world().node(node).snapshot.is_some() {
+            return self.network.break_lower(node);
+        }
         self.network.await_close(node, deadline)
     }
 

@@ -187,8 +187,11 @@ impl AsPrimary {
         })
     }
 
+    /// The step may be about an older connection, of which only the primary knows: then this one stays.
     pub(super) fn lose_link(&mut self, step: Step) -> Result<(), Trouble> {
-        if self.stage.world().link(REPLICA).wire == Wire::Whole {
+        let is_whole = |world: &World| world.link(REPLICA).wire == Wire::Whole;
+        let stays = step.apply(self.stage.world(), &self.stage.setting);
+        if is_whole(self.stage.world()) && !stays.is_some_and(|next| is_whole(&next)) {
             self.cut = self.link.take();
         }
         self.drive(step)
