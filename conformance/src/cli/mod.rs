@@ -40,6 +40,8 @@ Examples:
   psync-conformance run --subject mine.toml          with a profile; profiles/README.md says what may stand in it
   psync-conformance run --era sync --casting replica one era, one side
   psync-conformance run --budget 60s                 what can be said in a minute
+  psync-conformance run --budget 1h                  all cases, the sweep, and random walks until the hour is over
+  psync-conformance run --walks 100 --seed 7         a hundred random walks, the same ones every time
   psync-conformance list --casting primary           what would be played, and what is looked at
   psync-conformance replay FILE --subject redis      one case, step by step; a failure prints this line
   psync-conformance cases --out cases                every case as JSON Lines, for other tools
