@@ -74,6 +74,17 @@ impl Process {
             .expect("the server starts again");
     }
 
+    /// Starts the killed server again, as [`Self::restart`], and kills it after a while, ready or not.
+    pub(crate) fn start_and_kill(&mut self, options: &[&str], after: Duration) {
+        let mut command = command(&self.program, self.port, &self.folder, options);
+        self.child = command
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program exists");
+        std::thread::sleep(after);
+        self.kill();
+    }
+
     /// Ends the process as a power failure would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("the process can be killed");
@@ -226,14 +237,18 @@ fn free_port() -> u16 {
     listener.local_addr().expect("the port found").port()
 }
 
-/// Starts a server and waits until it says that it is ready; `None` when it ends instead.
-fn launch(program: &str, port: u16, folder: &TempDir, options: &[&str]) -> Option<Child> {
+fn command(program: &str, port: u16, folder: &TempDir, options: &[&str]) -> Command {
     let mut command = Command::new(program);
     command
         .args(["--port", &port.to_string(), "--save", "", "--dir"])
         .arg(folder.path())
         .args(options);
-    let mut child = command
+    command
+}
+
+/// Starts a server and waits until it says that it is ready; `None` when it ends instead.
+fn launch(program: &str, port: u16, folder: &TempDir, options: &[&str]) -> Option<Child> {
+    let mut child = command(program, port, folder, options)
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program exists");
