@@ -62,7 +62,9 @@ const OWN_COMMANDS: &[(&str, Run)] = &[
     ("debug", |server, id, args, _| {
         Some(server.debug_command(id, args))
     }),
-    ("time", |_, _, _, now_ms| Some(time_reply(now_ms))),
+    ("time", |server, _, _, now_ms| {
+        Some(time_reply(server.unix_ms(now_ms)))
+    }),
 ];
 
 impl Server {
@@ -263,7 +265,7 @@ impl Server {
 
     pub(crate) fn context(&mut self, origin: Origin, now_ms: u64) -> Context {
         Context {
-            now_ms,
+            now_ms: self.unix_ms(now_ms),
             origin,
             seed: self.ids.number(),
             longest_string_bytes: self.config.bulk_bytes as usize,
@@ -485,7 +487,7 @@ fn is_supported(name: &[u8]) -> bool {
         || name.eq_ignore_ascii_case(b"spublish")
 }
 
-fn time_reply(now_ms: u64) -> Reply {
+fn time_reply(unix_ms: u64) -> Reply {
     let text = |number: u64| Reply::Bulk(Bytes::from(number.to_string()));
-    Reply::Array(vec![text(now_ms / 1_000), text(now_ms % 1_000 * 1_000)])
+    Reply::Array(vec![text(unix_ms / 1_000), text(unix_ms % 1_000 * 1_000)])
 }

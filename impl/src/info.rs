@@ -147,7 +147,10 @@ impl Server {
             "rdb_bgsave_in_progress",
             u8::from(self.primary.job.is_some()),
         );
-        lines.put("rdb_last_save_time", self.last_save_ms / 1_000);
+        lines.put(
+            "rdb_last_save_time",
+            self.unix_ms(self.last_save_ms) / 1_000,
+        );
         lines.put(
             "rdb_last_bgsave_status",
             if self.last_save_ok { "ok" } else { "err" },

@@ -2,7 +2,8 @@
 //!
 //! It knows no socket, clock, file or source of chance. [`Server::handle`] takes one event and the time,
 //! [`Server::tick`] takes the time alone (at least every [`TICK_MS`]), and [`Server::take_actions`] gives what is to
-//! be done, in order. Times are milliseconds of one clock that never goes back and reads like the time of day.
+//! be done, in order. Times are milliseconds of one clock that never goes back; it read like the time of day when the server
+//! started. Deadlines of keys mean the time of day itself, which somebody may set: [`Server::set_time_of_day`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
@@ -99,6 +100,8 @@ pub struct Server {
     pub(crate) port: u16,
     pub(crate) process_id: u32,
     pub(crate) started_ms: u64,
+    /// How far the time of day is ahead of the clock that never goes back.
+    ahead_ms: i64,
     pub(crate) history: History,
     pub(crate) keyspace: Keyspace,
     pub(crate) clients: BTreeMap<ClientId, Client>,
@@ -171,6 +174,7 @@ impl Server {
             port,
             process_id,
             started_ms: now_ms,
+            ahead_ms: 0,
             keyspace: Keyspace::new(),
             clients: BTreeMap::new(),
             attached: BTreeSet::new(),
@@ -219,6 +223,25 @@ impl Server {
             Event::Terminate => self.terminate(now_ms),
         }
         self.resume_released(now_ms);
+    }
+
+    /// Says what the time of day is, which may be any after somebody has set it. Timers do not care; deadlines of keys do,
+    /// because every server that holds the key reads them by its own clock. Differences below [`TICK_MS`] are those of
+    /// measuring.
+    pub fn set_time_of_day(&mut self, unix_ms: u64, now_ms: u64) {
+        let ahead_ms = unix_ms as i64 - now_ms as i64;
+        if ahead_ms.abs_diff(self.ahead_ms) >= TICK_MS {
+            self.log(format!(
+                "The clock was set: by {} ms",
+                ahead_ms - self.ahead_ms
+            ));
+            self.ahead_ms = ahead_ms;
+        }
+    }
+
+    /// The time of day, in unix milliseconds.
+    pub(crate) fn unix_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_add_signed(self.ahead_ms)
     }
 
     /// Lets time pass.
@@ -344,7 +367,8 @@ impl Server {
             self.take_over_saved(saved);
         }
         // What expired while nobody served it goes now; a replica that continues is told (PROTOCOL §3.7).
-        let expired = commands::expire_step(&mut self.keyspace, now_ms, usize::MAX, 0);
+        let unix_ms = self.unix_ms(now_ms);
+        let expired = commands::expire_step(&mut self.keyspace, unix_ms, usize::MAX, 0);
         self.stats.expired_at_load = expired.len() as u64;
         for effect in expired {
             self.propagate(&[effect]);
@@ -394,6 +418,8 @@ impl Server {
 
     fn received(&mut self, id: ClientId, bytes: Bytes, now_ms: u64) {
         if let Some(client) = self.clients.get_mut(&id) {
+            // A long command may take its time to arrive.
+            client.active_ms = now_ms;
             client.take_in(bytes);
             self.process_input(id, now_ms);
         }

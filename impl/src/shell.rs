@@ -35,7 +35,14 @@ const EVENTS_AT_ONCE: usize = 64;
 /// Most bytes that may wait for a user where the configuration names no limit.
 const OUTPUT_LIMIT: u64 = 1 << 30;
 
-/// Unix milliseconds that never go back while the process runs.
+/// The time since 1970, as the system has it.
+fn time_of_day() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// Unix milliseconds that never go back while the process runs, and never jump when the time of day is set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     started: Instant,
@@ -44,12 +51,9 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        let started_unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         Self {
             started: Instant::now(),
-            started_unix,
+            started_unix: time_of_day(),
         }
     }
 
@@ -140,7 +144,11 @@ impl Shell {
         tokio::select! {
             biased;
             () = signals.any() => self.core.handle(Event::Terminate, self.clock.now_ms()),
-            _ = ticks.tick() => self.core.tick(self.clock.now_ms()),
+            _ = ticks.tick() => {
+                let now_ms = self.clock.now_ms();
+                self.core.set_time_of_day(time_of_day().as_millis() as u64, now_ms);
+                self.core.tick(now_ms);
+            }
             Some(event) = self.events.recv() => self.think(event),
             Some(accepted) = self.listening.accepted.recv() => self.accepted(accepted),
         }

@@ -136,7 +136,7 @@ impl Server {
     }
 
     pub(crate) fn lastsave_reply(&self) -> Reply {
-        Reply::Integer((self.last_save_ms / 1_000) as i64)
+        Reply::Integer((self.unix_ms(self.last_save_ms) / 1_000) as i64)
     }
 
     /// Snapshots of the save points: after so many seconds and so many changes.
@@ -164,12 +164,13 @@ impl Server {
             return;
         }
         self.next_expiry_ms = now_ms + EXPIRY_PERIOD_MS;
+        let unix_ms = self.unix_ms(now_ms);
         if !self.is_primary() {
-            return self.expire_own_keys(now_ms);
+            return self.expire_own_keys(unix_ms);
         }
         // Each look begins with another database, so that none waits behind a busier one.
         let first = (now_ms / EXPIRY_PERIOD_MS) as usize % DATABASES;
-        let expired = commands::expire_step(&mut self.keyspace, now_ms, EXPIRED_AT_ONCE, first);
+        let expired = commands::expire_step(&mut self.keyspace, unix_ms, EXPIRED_AT_ONCE, first);
         for effect in expired {
             self.key_expired(&effect);
             self.propagate(&[effect]);
@@ -196,12 +197,12 @@ impl Server {
     }
 
     /// Deletes those of them whose time is over, and forgets those that end no more.
-    fn expire_own_keys(&mut self, now_ms: u64) {
+    fn expire_own_keys(&mut self, unix_ms: u64) {
         let keyspace = &mut self.keyspace;
         self.own_deadlines.retain(|(database, key)| {
             let entry = keyspace.get(*database, key);
             let ends = entry.is_some_and(|entry| entry.expires_at_ms().is_some());
-            let over = entry.is_some_and(|entry| entry.is_expired(now_ms));
+            let over = entry.is_some_and(|entry| entry.is_expired(unix_ms));
             if over {
                 keyspace.remove(*database, key);
             }

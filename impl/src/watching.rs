@@ -71,6 +71,7 @@ impl Interest {
 impl Server {
     /// `WATCH key...`: from now on, a change of a key makes the next `EXEC` of this connection fail.
     pub(crate) fn watch(&mut self, id: ClientId, keys: &[Bytes], now_ms: u64) -> Reply {
+        let unix_ms = self.unix_ms(now_ms);
         let Some(client) = self.clients.get_mut(&id) else {
             return Reply::OK;
         };
@@ -85,7 +86,7 @@ impl Server {
                 database,
                 key: Bytes::copy_from_slice(key),
                 existed: entry.is_some(),
-                expired: entry.is_some_and(|entry| entry.is_expired(now_ms)),
+                expired: entry.is_some_and(|entry| entry.is_expired(unix_ms)),
             });
         }
         self.interest.watchers.insert(id);
@@ -94,6 +95,7 @@ impl Server {
 
     /// Forgets what a connection watches and says whether anything of it has changed, or has expired meanwhile.
     pub(crate) fn unwatch(&mut self, id: ClientId, now_ms: u64) -> bool {
+        let unix_ms = self.unix_ms(now_ms);
         self.interest.watchers.remove(&id);
         let Some(client) = self.clients.get_mut(&id) else {
             return false;
@@ -102,7 +104,7 @@ impl Server {
         let changed = mem::take(&mut client.watched_changed);
         let has_expired = |watch: &Watch| {
             let entry = self.keyspace.get(watch.database, &watch.key);
-            watch.existed && !watch.expired && entry.is_some_and(|entry| entry.is_expired(now_ms))
+            watch.existed && !watch.expired && entry.is_some_and(|entry| entry.is_expired(unix_ms))
         };
         changed || watches.iter().any(has_expired)
     }
@@ -212,6 +214,7 @@ impl Server {
     }
 
     fn mark_watchers(&mut self, changes: &[Change], now_ms: u64) {
+        let unix_ms = self.unix_ms(now_ms);
         for id in &self.interest.watchers {
             let Some(client) = self.clients.get_mut(id) else {
                 continue;
@@ -220,7 +223,7 @@ impl Server {
                 let entry = self.keyspace.get(watch.database, &watch.key);
                 changes
                     .iter()
-                    .any(|change| watch.notices(change, entry, now_ms))
+                    .any(|change| watch.notices(change, entry, unix_ms))
             };
             client.watched_changed |= client.watches.iter().any(concerns);
         }
@@ -264,15 +267,15 @@ impl Server {
 impl Watch {
     /// Whether a change, after which the key holds `entry`, is one of what is watched. What had expired before may be
     /// deleted.
-    fn notices(&self, change: &Change, entry: Option<&Entry>, now_ms: u64) -> bool {
+    fn notices(&self, change: &Change, entry: Option<&Entry>, unix_ms: u64) -> bool {
         let concerned = match change {
             Change::Key(database, key) => self.database == *database && self.key == *key,
             Change::Database(database) => {
-                let there_now = entry.is_some_and(|entry| !entry.is_expired(now_ms));
+                let there_now = entry.is_some_and(|entry| !entry.is_expired(unix_ms));
                 self.database == *database && (self.existed || there_now)
             }
         };
-        let still_gone = entry.is_none_or(|entry| entry.is_expired(now_ms));
+        let still_gone = entry.is_none_or(|entry| entry.is_expired(unix_ms));
         concerned && !(self.expired && still_gone)
     }
 }

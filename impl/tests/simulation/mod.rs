@@ -212,14 +212,18 @@ impl World {
         self.nodes[node].closed.contains(&client)
     }
 
+    /// The other end of a connection is gone.
+    pub(crate) fn hang_up(&mut self, node: usize, client: ClientId) {
+        let server = &mut self.nodes[node].server;
+        server.handle(Event::Closed { client }, self.now_ms);
+        self.settle();
+    }
+
     /// One command on a connection of its own.
     pub(crate) fn command(&mut self, node: usize, line: &str) -> String {
         let client = self.connect(node);
         let reply = self.say(node, client, format!("{line}\r\n"));
-        self.nodes[node]
-            .server
-            .handle(Event::Closed { client }, self.now_ms);
-        self.settle();
+        self.hang_up(node, client);
         reply
     }
 
@@ -251,6 +255,15 @@ impl World {
             }
             self.settle();
         }
+    }
+
+    /// Somebody sets the clock of the machine of a node, so much ahead of the others; back if negative.
+    pub(crate) fn set_clock(&mut self, node: usize, ahead_ms: i64) {
+        let unix_ms = self.now_ms.saturating_add_signed(ahead_ms);
+        self.nodes[node]
+            .server
+            .set_time_of_day(unix_ms, self.now_ms);
+        self.settle();
     }
 
     /// Cuts the link of a replica; both ends notice.
