@@ -49,6 +49,7 @@ pub mod config;
 mod connection;
 mod debug;
 mod description;
+mod descriptors;
 mod dispatch;
 mod ending;
 pub mod event;
@@ -187,6 +188,16 @@ fn start(mut serve: Serve) -> Result<(), StartError> {
         .map_err(|source| StartError::Folder { dir, source })?;
     for warning in &serve.warnings {
         tracing::warn!("{warning}");
+    }
+    // Who comes when no file can be opened any more would wait for an answer in vain.
+    if let Some(room) =
+        descriptors::room_for_clients().filter(|room| *room < serve.config.maxclients)
+    {
+        tracing::warn!(
+            "maxclients is {room} instead of {}: the system lets this process open no more files (`ulimit -n`)",
+            serve.config.maxclients
+        );
+        serve.config.maxclients = room;
     }
     // One thread for all connections: what they send is executed in the order in which it arrives, as users of Redis know
     // it. Snapshots are written and read on others.
