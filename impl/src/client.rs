@@ -187,7 +187,7 @@ pub struct Client {
     pub queued: u64,
     /// Bytes the shell reported as written.
     pub written: u64,
-    /// Nothing more is read from it or written to it.
+    /// It asked for more than it may be given at once: nothing more is read from it or written to it.
     pub closing: bool,
 }
 

@@ -85,6 +85,22 @@ impl Reply {
         value.map_or(Self::NullBulk, Self::Stored)
     }
 
+    /// Bytes of the strings in the reply, which are nearly all of one that is long.
+    pub fn payload_bytes(&self) -> u64 {
+        match self {
+            Self::Bulk(bytes) => bytes.len() as u64,
+            Self::Stored(blob) => blob.len() as u64,
+            Self::Verbatim(text) => text.len() as u64,
+            Self::Array(items) | Self::Set(items) => items.iter().map(Self::payload_bytes).sum(),
+            Self::Map(pairs) | Self::Pairs(pairs) => {
+                let bytes =
+                    |(one, other): &(Self, Self)| one.payload_bytes() + other.payload_bytes();
+                pairs.iter().map(bytes).sum()
+            }
+            _ => 0,
+        }
+    }
+
     /// Appends the reply to a buffer.
     pub fn encode_into(&self, protocol: Protocol, out: &mut BytesMut) {
         let old = protocol == Protocol::Resp2;

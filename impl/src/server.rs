@@ -133,6 +133,7 @@ pub struct Server {
     /// Replies to one connection that are not an action yet, so that replies in a row leave as one piece.
     answers: BytesMut,
     answered: ClientId,
+    given_bytes: u64,
 }
 
 impl Server {
@@ -197,6 +198,7 @@ impl Server {
             actions: Vec::new(),
             answers: BytesMut::new(),
             answered: ClientId(0),
+            given_bytes: 0,
         }
     }
 
@@ -208,7 +210,8 @@ impl Server {
             }
             Event::Received { client, bytes } => self.received(client, bytes, now_ms),
             Event::Written { client, total } => self.written(client, total, now_ms),
-            Event::Closed { client } => self.forget_client(client, now_ms),
+            // What it was answered is still written, for somebody who has only ended his own side.
+            Event::Closed { client } => self.close(client, now_ms),
             Event::LinkUp { link } => self.link_up(link, now_ms),
             Event::LinkReceived { link, bytes } => self.link_received(link, bytes, now_ms),
             Event::LinkDown { link } => self.link_down(link, now_ms),
@@ -263,9 +266,15 @@ impl Server {
 
     /// What is to be done now, in this order.
     pub fn take_actions(&mut self) -> Vec<Action> {
+        self.given_bytes = 0;
         self.distribute();
         self.send_answers();
         mem::take(&mut self.actions)
+    }
+
+    /// Bytes that the actions which wait to be taken give to connections.
+    pub fn given_bytes(&self) -> u64 {
+        self.given_bytes
     }
 
     pub(crate) fn act(&mut self, action: Action) {
@@ -286,6 +295,7 @@ impl Server {
         };
         if !bytes.is_empty() {
             client.queued += bytes.len() as u64;
+            self.given_bytes += bytes.len() as u64;
             self.act(Action::Send { client: id, bytes });
         }
     }
@@ -295,11 +305,20 @@ impl Server {
             self.send_answers();
             self.answered = id;
         }
-        if let Some(client) = self.clients.get_mut(&id).filter(|client| !client.closing) {
-            let before = self.answers.len();
-            reply.encode_into(client.protocol, &mut self.answers);
-            client.queued += (self.answers.len() - before) as u64;
+        let limit = self.config.output_limits.longest_for_user();
+        let Some(client) = self.clients.get_mut(&id).filter(|client| !client.closing) else {
+            return;
+        };
+        if reply.payload_bytes() > limit {
+            // It would have to be whole in memory.
+            client.closing = true;
+            return;
         }
+        let before = self.answers.len();
+        reply.encode_into(client.protocol, &mut self.answers);
+        let added = (self.answers.len() - before) as u64;
+        client.queued += added;
+        self.given_bytes += added;
     }
 
     /// Makes an action of the replies so far.
@@ -457,11 +476,19 @@ impl Server {
 
     /// Executes the whole commands a connection has sent, until it has to wait.
     pub(crate) fn process_input(&mut self, id: ClientId, now_ms: u64) {
+        let queued = self.clients.get(&id).map_or(0, |client| client.queued);
+        let limit = self.config.output_limits.longest_for_user();
         while let Some(client) = self
             .clients
             .get_mut(&id)
             .filter(|client| client.blocked.is_none())
         {
+            // What waits outside is measured there; this is what would be given only now.
+            let too_much = client.queued - queued > limit && client.replica.is_none();
+            if too_much || client.closing {
+                self.log("A connection asked for more at once than client-output-buffer-limit allows and is cut off");
+                return self.close(id, now_ms);
+            }
             match client.decoder.decode(&mut client.input) {
                 Ok(Some(request)) => self.execute_request(id, request, now_ms),
                 Ok(None) => return,

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::config::{Config, OutputLimits, file};
+use crate::config::{Config, file};
 use crate::connection::{Connection, Flushed, Output};
 use crate::event::{Action, ClientId, Event, JobId, LinkId, Peer};
 use crate::link_task::LinkTask;
@@ -32,8 +32,8 @@ const EVENT_QUEUE: usize = 1_024;
 /// Events the core takes before what it decided is carried out, so that replies are not late.
 const EVENTS_AT_ONCE: usize = 64;
 
-/// Most bytes that may wait for a user where the configuration names no limit.
-const OUTPUT_LIMIT: u64 = 1 << 30;
+/// Bytes given to connections after which it is carried out at once, because how much waits for each is measured there.
+const GIVEN_AT_ONCE: u64 = 1 << 20;
 
 /// The time since 1970, as the system has it.
 fn time_of_day() -> Duration {
@@ -94,7 +94,7 @@ impl Shell {
             link: None,
             snapshot: None,
             key_delay_us: watch::Sender::new(config.key_save_delay_us.unsigned_abs()),
-            output_limit: user_limit(&config.output_limits),
+            output_limit: config.output_limits.longest_for_user(),
         }
     }
 
@@ -158,6 +158,9 @@ impl Shell {
         let now_ms = self.clock.now_ms();
         self.core.handle(first, now_ms);
         for _ in 1..EVENTS_AT_ONCE {
+            if self.core.given_bytes() > GIVEN_AT_ONCE {
+                return;
+            }
             match self.events.try_recv() {
                 Ok(event) => self.core.handle(event, now_ms),
                 Err(_) => return,
@@ -273,7 +276,7 @@ impl Shell {
                 let event = Event::ConfigWritten { client, failure };
                 self.core.handle(event, self.clock.now_ms());
             }
-            Action::LimitOutput { limits } => self.output_limit = user_limit(&limits),
+            Action::LimitOutput { limits } => self.output_limit = limits.longest_for_user(),
             Action::Sleep { .. } => {}
             Action::Log { message } => tracing::info!("{message}"),
             Action::Exit => return ControlFlow::Break(()),
@@ -322,14 +325,6 @@ impl Shell {
                     .handle(Event::Closed { client }, self.clock.now_ms());
             }
         }
-    }
-}
-
-/// Users have the hard limit of their class; there is always one.
-fn user_limit(limits: &OutputLimits) -> u64 {
-    match limits.normal.hard_bytes {
-        0 => OUTPUT_LIMIT,
-        bytes => bytes,
     }
 }
 

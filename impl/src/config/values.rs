@@ -46,6 +46,9 @@ pub enum DebugAccess {
     Local,
 }
 
+/// The limit of users where the configuration names none, in bytes.
+const UNNAMED_LIMIT: u64 = 1 << 30;
+
 impl Default for OutputLimits {
     fn default() -> Self {
         const MIB: u64 = 1 << 20;
@@ -63,6 +66,14 @@ impl Default for OutputLimits {
 }
 
 impl OutputLimits {
+    /// Most bytes that may wait for a user: the hard limit of the class. There is always one.
+    pub fn longest_for_user(&self) -> u64 {
+        match self.normal.hard_bytes {
+            0 => UNNAMED_LIMIT,
+            bytes => bytes,
+        }
+    }
+
     /// Takes over the classes that a text names: `<class> <hard> <soft> <seconds>`, any number of times.
     pub(super) fn merge(mut self, text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split_whitespace().collect();
