@@ -1,6 +1,8 @@
 //! Server processes under test: started on free ports, awaited by what they say, killed when dropped.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,8 @@ const PORT_ATTEMPTS: usize = 5;
 pub(crate) struct Process {
     child: Child,
     port: u16,
-    program: String,
+    /// What starts it, and its own options follow: the program, perhaps after another one that prepares its world.
+    program: Vec<String>,
     folder: TempDir,
 }
 
@@ -51,21 +54,34 @@ impl Process {
         Self::start("redis-server", options)
     }
 
+    /// Our server, started by another program that is given the command line behind its own words.
+    pub(crate) fn ours_by(words: &[&str], options: &[&str]) -> Self {
+        Self::start_by(
+            &[words, &[env!("CARGO_BIN_EXE_psync-server")]].concat(),
+            options,
+        )
+    }
+
     /// Any server that takes the options of Redis.
     pub(crate) fn start(program: &str, options: &[&str]) -> Self {
+        Self::start_by(&[program], options)
+    }
+
+    fn start_by(program: &[&str], options: &[&str]) -> Self {
+        let program: Vec<String> = program.iter().map(|&word| word.to_owned()).collect();
         let folder = tempfile::tempdir().expect("a temporary folder");
         for _ in 0..PORT_ATTEMPTS {
             let port = free_port();
-            if let Some(child) = launch(program, port, &folder, options) {
+            if let Some(child) = launch(&program, port, &folder, options) {
                 return Self {
                     child,
                     port,
-                    program: program.to_owned(),
+                    program,
                     folder,
                 };
             }
         }
-        panic!("{program} did not become ready on any of {PORT_ATTEMPTS} ports");
+        panic!("{program:?} did not become ready on any of {PORT_ATTEMPTS} ports");
     }
 
     /// Starts the killed server again, in the same folder and on the same port.
@@ -95,6 +111,44 @@ impl Process {
         self.port
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The names of its files, in order.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder()).expect("the folder can be read");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            let name = entry.expect("an entry").file_name();
+            name.to_string_lossy().into_owned()
+        };
+        let mut names: Vec<String> = entries.map(name).collect();
+        names.sort();
+        names
+    }
+
+    /// From the next start on another program starts it.
+    pub(crate) fn start_next_by(&mut self, words: &[&str]) {
+        let program = self.program.pop().expect("the program itself comes last");
+        self.program = words.iter().map(|&word| word.to_owned()).collect();
+        self.program.push(program);
+    }
+
+    /// A connection for bytes of any kind.
+    pub(crate) fn raw(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port));
+        let stream = stream.unwrap_or_else(|error| panic!("port {}: {error}", self.port));
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a time limit");
+        stream
+    }
+
     /// Sends one command on a connection of its own; the reply as text.
     pub(crate) fn command(&self, words: &[&str]) -> String {
         self.try_command(words)
@@ -110,7 +164,7 @@ impl Process {
     pub(crate) fn connect(&self) -> Connection {
         let opened = self.open();
         Connection(
-            opened.unwrap_or_else(|error| panic!("{} does not answer: {error}", self.program)),
+            opened.unwrap_or_else(|error| panic!("{:?} does not answer: {error}", self.program)),
         )
     }
 
@@ -149,7 +203,7 @@ impl Process {
         while !condition() {
             assert!(
                 started.elapsed() < PATIENCE,
-                "{} on port {}: waited in vain for {}",
+                "{:?} on port {}: waited in vain for {}",
                 self.program,
                 self.port,
                 what()
@@ -237,9 +291,10 @@ fn free_port() -> u16 {
     listener.local_addr().expect("the port found").port()
 }
 
-fn command(program: &str, port: u16, folder: &TempDir, options: &[&str]) -> Command {
-    let mut command = Command::new(program);
+fn command(program: &[String], port: u16, folder: &TempDir, options: &[&str]) -> Command {
+    let mut command = Command::new(&program[0]);
     command
+        .args(&program[1..])
         .args(["--port", &port.to_string(), "--save", "", "--dir"])
         .arg(folder.path())
         .args(options);
@@ -247,7 +302,7 @@ fn command(program: &str, port: u16, folder: &TempDir, options: &[&str]) -> Comm
 }
 
 /// Starts a server and waits until it says that it is ready; `None` when it ends instead.
-fn launch(program: &str, port: u16, folder: &TempDir, options: &[&str]) -> Option<Child> {
+fn launch(program: &[String], port: u16, folder: &TempDir, options: &[&str]) -> Option<Child> {
     let mut child = command(program, port, folder, options)
         .stdout(Stdio::piped())
         .spawn()
