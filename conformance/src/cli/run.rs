@@ -141,9 +141,9 @@ fn derive(args: &Args, profile: &Profile, eras: &[Era]) -> anyhow::Result<Vec<Su
     for &era in eras {
         eprintln!("{era}: exploring the scopes `{SCOPE}` and `{ERRORS}` of the specification");
         let mut suites = args.choice.suites(era, profile)?;
-        suites
-            .iter_mut()
-            .for_each(|suite| suite.repeat = args.repeat);
+        for suite in &mut suites {
+            suite.repeat = args.repeat;
+        }
         if args.budget != Budget::All {
             suites.iter_mut().for_each(Suite::put_most_telling_first);
         }

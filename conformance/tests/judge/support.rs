@@ -60,6 +60,7 @@ pub(crate) fn suite(era: Era, casting: Casting) -> Suite {
         cases,
         targets,
         explored: (0, 0),
+        repeat: 1,
     }
 }
 
