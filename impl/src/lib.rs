@@ -14,7 +14,7 @@
 //!
 //! *A snapshot never stops writes.* There is no fork. A snapshot is a copy of the sixteen roots of the [`keyspace`],
 //! whose trees are persistent: a write beside it copies the nodes on the path to what it changes, once, and nothing after
-//! that. Old versions live as long as the snapshot does. The cut, the label and the place in the stream from which the
+//! that. Old versions live until the snapshot has been written as far as they stand. The cut, the label and the place in the stream from which the
 //! replica goes on are one step of the core, which takes as long for a million keys as for none. With a million keys of
 //! 100 bytes (250 MB), 100,000 writes to random keys beside a snapshot took 81 MB, 0.8 kB each, and as long as without
 //! one; the same writes again took nothing. Writing the file takes time on a thread of its own.

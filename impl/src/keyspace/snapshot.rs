@@ -6,8 +6,8 @@ use super::tree::Tree;
 use super::value::Entry;
 use super::{DATABASES, Keyspace, Slot};
 
-/// An immutable cut of all databases. It can be sent to another thread; it holds the old versions of what is written
-/// after it until it is dropped.
+/// A cut of all databases. It can be sent to another thread; it holds the old versions of what is written
+/// after it until it is dropped, or forgets them.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     tables: [Tree<Slot>; DATABASES],
@@ -36,6 +36,12 @@ impl Snapshot {
     /// The key and entry at an index of the fixed order; for readers that pause.
     pub fn at(&self, database: usize, index: usize) -> Option<(&Blob, &Entry)> {
         self.tables[database].get(index).map(Slot::pair)
+    }
+
+    /// Lets go of keys of a database that come before an index, so that writes from now on need not keep their old versions
+    /// for us; how many of them. Indices count from what remains.
+    pub fn forget_before(&mut self, database: usize, index: usize) -> usize {
+        self.tables[database].forget_before(index)
     }
 
     /// See [`Keyspace::digest`].

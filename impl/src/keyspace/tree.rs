@@ -211,6 +211,13 @@ impl<T: Item> Tree<T> {
         }
     }
 
+    /// Lets go of items at the front, in whole leaves and not beyond `index`; how many they were.
+    pub(super) fn forget_before(&mut self, index: usize) -> usize {
+        let forgotten = Arc::make_mut(&mut self.root).forget_before(index);
+        self.len -= forgotten;
+        forgotten
+    }
+
     /// All items in order.
     pub(super) fn iter(&self) -> Iter<'_, T> {
         self.range(0, self.len)
@@ -469,6 +476,27 @@ impl<T: Item> Node<T> {
         }
     }
 
+    /// Lets go of leaves that end before an index, but for the last; how many items were in them.
+    fn forget_before(&mut self, index: usize) -> usize {
+        let Self::Inner(children) = self else {
+            return 0;
+        };
+        let (mut whole, mut forgotten) = (0, 0);
+        while whole + 1 < children.len() && forgotten + children[whole].len <= index {
+            forgotten += children[whole].len;
+            whole += 1;
+        }
+        children.drain(..whole);
+        let child = &mut children[0];
+        if forgotten < index && matches!(*child.node, Self::Inner(_)) {
+            let within = Arc::make_mut(&mut child.node).forget_before(index - forgotten);
+            child.len -= within;
+            child.first = child.node.first().clone();
+            forgotten += within;
+        }
+        forgotten
+    }
+
     /// Appends the slots of a node of the same height.
     fn append(&mut self, other: Self) {
         match (self, other) {
@@ -644,6 +672,29 @@ mod tests {
             checked_depth(&pushed.root, true),
             checked_depth(&packed.root, true)
         );
+    }
+
+    #[test]
+    fn what_a_clone_forgets_is_gone_from_it_alone() {
+        let mut tree: Tree<u32> = (0..100_000).collect();
+        let mut cut = tree.clone();
+        let mut start = 0;
+        for index in [0, 31, 32, 33, 5_000, 40_000, 99_990] {
+            start += cut.forget_before(index - start);
+            assert!(start <= index && index - start <= LEAF_ITEMS, "{index}");
+            assert!(cut.iter().copied().eq(start as u32..100_000));
+            assert_eq!(cut.get(index - start), Some(&(index as u32)));
+        }
+        assert_eq!(tree.len(), 100_000);
+        // What is held by nobody else is changed in place.
+        let place = |tree: &Tree<u32>| tree.leaf(20).0.as_ptr();
+        let before = place(&tree);
+        tree.replace(20, 7);
+        let Node::Inner(children) = &*tree.root else {
+            panic!("deep")
+        };
+        assert_eq!(Arc::strong_count(&children[0].node), 1);
+        assert_eq!(place(&tree), before);
     }
 
     #[test]

@@ -61,6 +61,7 @@ impl RdbWriter {
     /// so 1 gives one key at a time, and no portion exceeds `max_bytes` by more than one key and 64 KiB of its value, or
     /// one element if that is longer.
     pub fn next_chunk(&mut self, max_bytes: usize) -> Option<Bytes> {
+        self.forget_written();
         let room = max_bytes.min(PORTION_ROOM_BYTES);
         // The last item makes it longer than it is meant to be.
         self.out.reserve(room + room / 4);
@@ -72,6 +73,13 @@ impl RdbWriter {
             }
         }
         (!self.out.is_empty()).then(|| self.out.split().freeze())
+    }
+
+    /// What is written need not be kept as it was: most of the memory that a snapshot takes beside writes.
+    fn forget_written(&mut self) {
+        if let Stage::Key(number, index) | Stage::Items(number, index, _) = &mut self.stage {
+            *index -= self.snapshot.forget_before(*number, *index);
+        }
     }
 
     fn step(&mut self, stage: Stage, max_bytes: usize) -> Stage {
