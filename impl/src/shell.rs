@@ -156,15 +156,25 @@ impl Shell {
 
     fn think(&mut self, first: Event) {
         let now_ms = self.clock.now_ms();
-        self.core.handle(first, now_ms);
+        self.take(first, now_ms);
         for _ in 1..EVENTS_AT_ONCE {
             if self.core.given_bytes() > GIVEN_AT_ONCE {
                 return;
             }
             match self.events.try_recv() {
-                Ok(event) => self.core.handle(event, now_ms),
+                Ok(event) => self.take(event, now_ms),
                 Err(_) => return,
             }
+        }
+    }
+
+    /// After the loss of a link the core looks at once what is due, and sets out to the primary again without waiting for
+    /// the next tick.
+    fn take(&mut self, event: Event, now_ms: u64) {
+        let lost = matches!(event, Event::LinkDown { .. });
+        self.core.handle(event, now_ms);
+        if lost {
+            self.core.tick(now_ms);
         }
     }
 
