@@ -122,6 +122,10 @@ pub fn check(args: &[Bytes]) -> Result<&'static CommandSpec, CommandError> {
         .first()
         .and_then(|name| lookup(name))
         .ok_or_else(|| error::unknown(args))?;
+    with_arity(spec, args)
+}
+
+fn with_arity<'a>(spec: &'a CommandSpec, args: &[Bytes]) -> Result<&'a CommandSpec, CommandError> {
     if spec.accepts(args.len()) {
         Ok(spec)
     } else {
@@ -137,7 +141,25 @@ pub fn execute(
     args: &[Bytes],
     context: &Context,
 ) -> Outcome {
-    run(keyspace, database, args, context, None)
+    run(keyspace, database, args, context, check(args), None)
+}
+
+/// The same of a command that was looked up already.
+pub fn execute_spec(
+    keyspace: &mut Keyspace,
+    database: &mut usize,
+    spec: &CommandSpec,
+    args: &[Bytes],
+    context: &Context,
+) -> Outcome {
+    run(
+        keyspace,
+        database,
+        args,
+        context,
+        with_arity(spec, args),
+        None,
+    )
 }
 
 /// Runs a command again that waited, now that there is something under one of its keys; it looks at no other.
@@ -148,7 +170,7 @@ pub fn execute_for_key(
     context: &Context,
     key: &Bytes,
 ) -> Outcome {
-    run(keyspace, database, args, context, Some(key))
+    run(keyspace, database, args, context, check(args), Some(key))
 }
 
 fn run(
@@ -156,6 +178,7 @@ fn run(
     database: &mut usize,
     args: &[Bytes],
     context: &Context,
+    spec: Result<&CommandSpec, CommandError>,
     only_key: Option<&Bytes>,
 ) -> Outcome {
     let mut call = Call {
@@ -168,7 +191,7 @@ fn run(
         changes: Vec::new(),
         wait: None,
     };
-    let handler = check(args).and_then(|spec| {
+    let handler = spec.and_then(|spec| {
         spec.handler
             .ok_or(CommandError::NotData { name: spec.name })
     });

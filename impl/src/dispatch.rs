@@ -1,5 +1,7 @@
 //! From a request to its execution: transactions, the commands of the server itself, the commands on data.
 
+use std::mem;
+
 use bytes::Bytes;
 
 use crate::client::{Session, Transaction};
@@ -192,9 +194,9 @@ impl Server {
             // Inside a transaction: what was written so far belongs to the role and the name of now (FLAWS B-08).
             if spec.flags.contains(Flags::ADMIN) {
                 let end = self.end_before(spec, args);
-                self.propagate_ended_for(id, &std::mem::take(effects), end);
+                self.propagate_ended_for(id, &mem::take(effects), end);
             }
-            self.count_call(args, |calls| calls.executed += 1);
+            self.calls_of(spec).executed += 1;
             let own = OWN_COMMANDS.iter().find(|(name, _)| *name == spec.name);
             return match own {
                 Some((_, run)) => run(self, id, args, now_ms),
@@ -206,7 +208,7 @@ impl Server {
         }
         let (origin, client) = (self.client_origin(), self.clients.get(&id)?);
         let (mut database, may_wait) = (client.session.database, !client.in_exec);
-        let outcome = self.execute_data(&mut database, args, effects, origin, now_ms);
+        let outcome = self.execute_data(&mut database, spec, args, effects, origin, now_ms);
         self.clients.get_mut(&id)?.session.database = database;
         match outcome.wait {
             Some(wait) if may_wait => {
@@ -229,9 +231,13 @@ impl Server {
         }
     }
 
+    fn calls_of(&mut self, spec: &CommandSpec) -> &mut Calls {
+        self.stats.calls.entry(spec.name).or_default()
+    }
+
     fn count_call(&mut self, args: &[Bytes], count: impl FnOnce(&mut Calls)) {
         if let Some(spec) = args.first().and_then(|name| commands::lookup(name)) {
-            count(self.stats.calls.entry(spec.name).or_default());
+            count(self.calls_of(spec));
         }
     }
 
@@ -246,20 +252,25 @@ impl Server {
     fn execute_data(
         &mut self,
         database: &mut usize,
+        spec: &CommandSpec,
         args: &[Bytes],
         effects: &mut Vec<Effect>,
         origin: Origin,
         now_ms: u64,
     ) -> Outcome {
         let context = self.context(origin, now_ms);
-        let mut outcome = commands::execute(&mut self.keyspace, database, args, &context);
+        let keyspace = &mut self.keyspace;
+        let mut outcome = commands::execute_spec(keyspace, database, spec, args, &context);
         self.interest.note(&mut outcome);
         let failed = matches!(outcome.reply, Reply::Error(_));
-        self.count_call(args, |calls| {
-            calls.executed += 1;
-            calls.failed += u64::from(failed);
-        });
-        effects.append(&mut outcome.effects);
+        let calls = self.calls_of(spec);
+        calls.executed += 1;
+        calls.failed += u64::from(failed);
+        if effects.is_empty() {
+            mem::swap(effects, &mut outcome.effects);
+        } else {
+            effects.append(&mut outcome.effects);
+        }
         outcome
     }
 
@@ -412,23 +423,23 @@ impl Server {
         request: Request,
         now_ms: u64,
     ) -> Result<(), UnsupportedCommand> {
-        let Some(name) = request.args.first().map(|name| name.to_ascii_uppercase()) else {
+        let Some(name) = request.args.first() else {
             return Ok(());
         };
-        match (name.as_slice(), &mut session.transaction) {
-            (b"MULTI", _) => {
-                session.transaction = Some(Transaction::default());
-                Ok(())
-            }
-            (b"EXEC", _) => {
-                let queued = session.transaction.take().unwrap_or_default().queued;
-                self.apply_unit(session, &queued, now_ms)
-            }
-            (_, Some(transaction)) => {
+        if name.eq_ignore_ascii_case(b"multi") {
+            session.transaction = Some(Transaction::default());
+            return Ok(());
+        }
+        if name.eq_ignore_ascii_case(b"exec") {
+            let queued = session.transaction.take().unwrap_or_default().queued;
+            return self.apply_unit(session, &queued, now_ms);
+        }
+        match &mut session.transaction {
+            Some(transaction) => {
                 transaction.queued.push(request);
                 Ok(())
             }
-            (_, None) => self.apply_unit(session, &[request], now_ms),
+            None => self.apply_unit(session, &[request], now_ms),
         }
     }
 
@@ -438,14 +449,23 @@ impl Server {
         unit: &[Request],
         now_ms: u64,
     ) -> Result<(), UnsupportedCommand> {
-        if let Some(unknown) = unit.iter().find(|request| !is_supported(&request.args[0])) {
-            let name = String::from_utf8_lossy(&unknown.args[0]).into_owned();
-            return Err(UnsupportedCommand { name });
+        let mut specs = Vec::with_capacity(unit.len());
+        for request in unit {
+            let spec = commands::lookup(&request.args[0]);
+            if spec.is_none() && !is_message(&request.args[0]) {
+                let name = String::from_utf8_lossy(&request.args[0]).into_owned();
+                return Err(UnsupportedCommand { name });
+            }
+            specs.push(spec);
         }
         let mut effects = Vec::new();
-        for request in unit.iter().filter(|request| is_data(&request.args[0])) {
+        for (spec, request) in specs.into_iter().zip(unit) {
+            let Some(spec) = spec.filter(|spec| !spec.flags.contains(Flags::SERVER)) else {
+                continue;
+            };
             let (database, args) = (&mut session.database, &request.args);
-            let outcome = self.execute_data(database, args, &mut effects, Origin::Primary, now_ms);
+            let outcome =
+                self.execute_data(database, spec, args, &mut effects, Origin::Primary, now_ms);
             if let Reply::Error(text) = outcome.reply {
                 let name = String::from_utf8_lossy(&args[0]).into_owned();
                 self.log(format!(
@@ -476,15 +496,9 @@ pub(crate) struct UnsupportedCommand {
     name: String,
 }
 
-fn is_data(name: &[u8]) -> bool {
-    commands::lookup(name).is_some_and(|spec| !spec.flags.contains(Flags::SERVER))
-}
-
 /// Published messages change no data: a replica without subscribers may let them pass.
-fn is_supported(name: &[u8]) -> bool {
-    commands::lookup(name).is_some()
-        || name.eq_ignore_ascii_case(b"publish")
-        || name.eq_ignore_ascii_case(b"spublish")
+fn is_message(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"publish") || name.eq_ignore_ascii_case(b"spublish")
 }
 
 fn time_reply(unix_ms: u64) -> Reply {

@@ -181,7 +181,17 @@ fn put_line(out: &mut BytesMut, kind: u8, text: &[u8]) {
 }
 
 fn put_length(out: &mut BytesMut, kind: u8, length: usize) {
-    put_line(out, kind, length.to_string().as_bytes());
+    // Lengths are the most of what is written; a text of each would be allocated and thrown away.
+    let (mut digits, mut first, mut rest) = ([0; 20], 20, length);
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    put_line(out, kind, &digits[first..]);
 }
 
 fn put_bulk(out: &mut BytesMut, bytes: &[u8]) {
@@ -261,6 +271,15 @@ mod tests {
         for (reply, old, new) in table {
             assert_eq!(reply.encode(Protocol::Resp2), old);
             assert_eq!(reply.encode(Protocol::Resp3), new);
+        }
+    }
+
+    #[test]
+    fn lengths_are_written_in_decimal() {
+        for length in [0, 7, 10, 909, 1_048_576, usize::MAX] {
+            let mut out = BytesMut::new();
+            put_length(&mut out, b'$', length);
+            assert_eq!(out, format!("${length}\r\n"));
         }
     }
 
