@@ -13,7 +13,7 @@ use psync_conformance::watch::Rule;
 use crate::support::{LIMIT, Watch, await_equal, await_that, cut, follow, rules, start};
 
 /// The embedded server, with a fault or without one.
-fn profile(fault: &str) -> Profile {
+pub(crate) fn profile(fault: &str) -> Profile {
     let program = env!("CARGO_BIN_EXE_psync-conformance");
     let fault = match fault {
         "" => String::new(),

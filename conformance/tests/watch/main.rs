@@ -5,6 +5,7 @@
 
 mod command_line;
 mod faults;
+mod long_run;
 mod real;
 #[path = "../shared/redis_server.rs"]
 mod redis_server;
