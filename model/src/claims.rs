@@ -19,7 +19,7 @@ use crate::search::{Search, Sentence};
 use crate::step::Step;
 use crate::token::{Begun, COMMAND_UNITS};
 use crate::walk::{End, Limits, Progress, walk};
-use crate::world::{Byte, Id, NodeId, Stream, World};
+use crate::world::{Byte, Id, NodeId, PrimaryPhase, Stream, World};
 
 /// What became of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,6 +267,16 @@ pub const CLAIMS: &[Claim] = &[
         verdicts: REFUTED_WITH_OFFSETS,
         holds: |edge| a_backlog_suffices(edge, 1),
     },
+    Claim {
+        name: "wait-counts-who-has-it",
+        sentence: "whoever WAIT counts for a write has executed it",
+        because: "an acknowledgement says how far a replica has come in the stream (S12). That is not yet on its \
+                  disk: nothing is said here of a process that dies afterwards",
+        scope: "smoke",
+        form: Form::Canonical,
+        verdicts: PROVED_WITH_OFFSETS,
+        holds: whom_wait_counts_has_it,
+    },
 ];
 
 fn offsets_count_bytes(edge: &Edge<'_>) -> bool {
@@ -319,6 +329,21 @@ fn different_offsets_different_data(edge: &Edge<'_>) -> bool {
     each_following(edge.after).all(|(primary, replica, (id, offset))| {
         let (primary, replica) = (edge.after.node(primary), edge.after.node(replica));
         primary.id != id || primary.offset == offset || primary.data != replica.data
+    })
+}
+
+/// WAIT counts the replicas whose acknowledgement has reached the offset after the client's last write
+/// (`waitCommand`, `replicationCountAcksByOffset`, Redis 3.0 on).
+fn whom_wait_counts_has_it(edge: &Edge<'_>) -> bool {
+    let world = edge.after;
+    world.node_ids().all(|replica| {
+        let Some(parent) = world.parent(replica) else {
+            return true;
+        };
+        let (link, primary) = (world.link(replica), world.node(parent));
+        let is_counted =
+            link.primary == PrimaryPhase::Online && link.acknowledged == Some(primary.offset);
+        !is_counted || world.node(replica).data == primary.data
     })
 }
 

@@ -66,6 +66,9 @@ fn claims_are_proved_or_refuted_as_stated() {
         one-command-less-suffices        psync     refuted 13
         one-command-less-suffices        psync2    refuted 13
         one-command-less-suffices        psync2-v7 refuted 13
+        wait-counts-who-has-it           psync     proved on 1848 worlds
+        wait-counts-who-has-it           psync2    proved on 1990 worlds
+        wait-counts-who-has-it           psync2-v7 proved on 896 worlds
     "#]]
     .assert_eq(&table);
 }
