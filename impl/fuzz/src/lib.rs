@@ -145,7 +145,9 @@ impl Subject {
             }
             Action::CloseLink { link } => _ = self.link.take_if(|current| *current == link),
             Action::LoadSnapshot { link, payload, .. } => {
-                let result = rdb::read_pieces(payload).map(Box::new).map_err(|e| e.to_string());
+                let result = rdb::read_pieces(payload)
+                    .map(Box::new)
+                    .map_err(|e| e.to_string());
                 self.replaced |= result.is_ok();
                 let event = Event::SnapshotLoaded { link, result };
                 self.server.handle(event, self.now_ms);
