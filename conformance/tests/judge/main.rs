@@ -5,6 +5,7 @@
 
 mod clean;
 mod faults;
+mod interrupted;
 mod lies;
 mod misuse;
 mod not_judged;
