@@ -20,21 +20,23 @@ const LEAST_SWEEP: Duration = Duration::from_secs(20);
 /// How many walks of a casting are played before it is another's turn.
 const WALKS_IN_A_ROW: u64 = 16;
 
-/// Goes on until the budget is used up.
+/// Goes on until the budget is used up. What was found before is kept, whatever happens here.
 pub(super) fn go(
     args: &Args,
     profile: &mut Profile,
     suites: &[Suite],
     until: Instant,
     record: &mut Record,
-) -> anyhow::Result<()> {
+) {
     // A filter or a share of the cases asks for these and no others.
     if args.choice.is_partial() {
-        return Ok(());
+        return;
     }
-    sweep_all(args, profile, suites, until, record)?;
+    if let Err(error) = sweep_all(args, profile, suites, until, record) {
+        let reason = format!("the sweep could not be made: {error:#}");
+        record.run.harness_failure.get_or_insert(reason);
+    }
     walk_on(args, profile, suites, until, record);
-    Ok(())
 }
 
 fn time_left(until: Instant) -> Duration {

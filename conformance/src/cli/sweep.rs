@@ -424,3 +424,25 @@ fn word(value: &impl ValueEnum) -> String {
     let value = value.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_less_time_there_is_the_further_apart_are_the_places() {
+        let lengths = Lengths {
+            from_primary: 300,
+            from_replica: 100,
+        };
+        let one = Duration::from_millis(500);
+        let every = |seconds: u64| {
+            let until = Instant::now() + Duration::from_secs(seconds);
+            fitting(lengths, one, until, 8)
+        };
+        // Twice 400 places, a second and a half each, eight at a time: 150 seconds.
+        assert_eq!(every(3_600), 1);
+        assert!((4..=6).contains(&every(30)), "{}", every(30));
+        assert!(every(0) > 100);
+    }
+}

@@ -1,7 +1,7 @@
 //! A server that is right passes: a sample of the cases of each era and casting, evenly spread.
 use std::sync::atomic::AtomicBool;
 
-use psync_conformance::run::run;
+use psync_conformance::run::{Suite, run};
 use psync_conformance::verdict::Verdict;
 use psync_model::casting::Casting;
 use psync_model::rulebook::Era;
@@ -13,6 +13,10 @@ const SAMPLE: usize = 8;
 
 /// The same where every node is a subject, which takes longer.
 const SAMPLE_OF_WHOLE: usize = 3;
+
+/// How many random walks of each era and casting are played here, and where they begin.
+const WALKS: u64 = 3;
+const SEED: u64 = 1;
 
 #[test]
 fn our_own_server_passes_a_sample_of_every_suite() {
@@ -28,6 +32,21 @@ fn our_own_server_passes_a_sample_of_every_suite() {
             let profile = embedded(era, &[], 10_000);
             let report = run(&suite, &profile, JOBS, &AtomicBool::new(false), |_| {});
             assert_eq!(report.outcomes.len(), suite.cases.len());
+            for outcome in &report.outcomes {
+                assert_eq!(outcome.verdict, Verdict::Pass, "{}", outcome.case);
+            }
+        }
+    }
+}
+
+#[test]
+fn our_own_server_passes_random_walks() {
+    for era in Era::ALL {
+        for casting in Casting::ALL {
+            let walks = Suite::of_walks(era, casting, false, SEED, WALKS);
+            let profile = embedded(era, &[], 10_000);
+            let report = run(&walks, &profile, JOBS, &AtomicBool::new(false), |_| {});
+            assert_eq!(report.outcomes.len() as u64, WALKS);
             for outcome in &report.outcomes {
                 assert_eq!(outcome.verdict, Verdict::Pass, "{}", outcome.case);
             }
