@@ -4,6 +4,7 @@ use std::net::TcpStream;
 
 use psync_conformance::conn::ConnError;
 use psync_conformance::control::{Control, ControlError};
+use psync_conformance::data::MAX_DATABASES;
 use psync_conformance::era::Era;
 use psync_conformance::guard::{Permission, Refusal, check_empty};
 use psync_conformance::played::{
@@ -17,17 +18,24 @@ use crate::support::{LIMIT, deadline, serve_one, shortly, transcript};
 type IsNamed = fn(&PeerFault) -> bool;
 
 /// Says one thing to whoever connects and then reads until the end.
-fn saying(answer: &'static [u8]) -> std::net::SocketAddr {
+fn saying(answer: impl AsRef<[u8]> + Send + 'static) -> std::net::SocketAddr {
     serve_one(move |mut stream: TcpStream| {
-        stream.write_all(answer).unwrap();
+        stream.write_all(answer.as_ref()).unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
     })
     .0
 }
 
+/// What comes of asking for the sizes of all databases: these replies to SELECT and DBSIZE for the first, those for each of
+/// the others, and one to the last SELECT, with something behind it.
+fn sizes(first: &str, others: &str, last: &str) -> String {
+    let number = MAX_DATABASES as usize - 1;
+    format!("{first}{}{last}", others.repeat(number))
+}
+
 #[test]
 fn control_connection_names_garbage_silence_and_wrong_kinds() {
-    let connect = |answer, limit_ms| {
+    let connect = |answer: &'static [u8], limit_ms| {
         Control::connect(
             saying(answer),
             std::time::Duration::from_millis(limit_ms),
@@ -89,7 +97,11 @@ fn control_connection_names_garbage_silence_and_wrong_kinds() {
 
 #[test]
 fn server_with_one_database_is_read_back_and_refused_when_it_holds_keys() {
-    let replies = b"+OK\r\n:2\r\n-ERR DB index is out of range\r\n+OK\r\n";
+    let replies = sizes(
+        "+OK\r\n:2\r\n",
+        "-ERR DB index is out of range\r\n:2\r\n",
+        "+OK\r\n",
+    );
     let mut control = Control::connect(saying(replies), LIMIT, transcript("control")).unwrap();
     let refusal = check_empty(&mut control, Permission::default()).unwrap_err();
     assert!(
@@ -107,7 +119,9 @@ fn server_with_one_database_is_read_back_and_refused_when_it_holds_keys() {
 
 #[test]
 fn server_that_can_neither_select_nor_count_is_read_back() {
-    let replies = b"-ERR unknown command\r\n-ERR unknown command\r\n*1\r\n$1\r\na\r\n*1\r\n$1\r\na\r\n$1\r\n7\r\n";
+    let unknown = "-ERR unknown command\r\n";
+    let last = format!("{unknown}*1\r\n$1\r\na\r\n*1\r\n$1\r\na\r\n$1\r\n7\r\n");
+    let replies = sizes(&unknown.repeat(2), &unknown.repeat(2), &last);
     let mut control = Control::connect(saying(replies), LIMIT, transcript("control")).unwrap();
     let data = control.data_set().unwrap();
     assert_eq!((data.len(), data.get(0, b"a")), (1, Some(b"7".as_slice())));
@@ -115,7 +129,11 @@ fn server_that_can_neither_select_nor_count_is_read_back() {
 
 #[test]
 fn replica_of_another_is_refused() {
-    let replies = b"+OK\r\n:0\r\n-ERR DB index is out of range\r\n+OK\r\n$50\r\nrole:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\n";
+    let replies = sizes(
+        "+OK\r\n:0\r\n",
+        "-ERR DB index is out of range\r\n:0\r\n",
+        "+OK\r\n$50\r\nrole:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\n",
+    );
     let mut control = Control::connect(saying(replies), LIMIT, transcript("control")).unwrap();
     let refusal = check_empty(&mut control, Permission::default()).unwrap_err();
     assert!(
