@@ -22,6 +22,7 @@ mod place;
 mod set;
 mod snapshot;
 mod sorted_set;
+mod sought;
 mod tree;
 mod value;
 

@@ -68,6 +68,7 @@ mod numbers;
 pub mod offset;
 pub mod options;
 pub mod pausing;
+pub mod payload;
 pub mod primary;
 pub mod rdb;
 pub mod replica;

@@ -7,11 +7,10 @@ use crate::config::DisklessLoad;
 use crate::event::{Action, LinkId};
 use crate::ids::ReplicationId;
 use crate::offset::ReplOffset;
+use crate::payload::{Payload, PayloadStep, Received};
 use crate::primary::KEEPALIVE_MS;
 use crate::rdb::Loaded;
-use crate::replica::{
-    Connected, Handshake, Label, Link, Loading, Payload, PayloadStep, Received, Transfer,
-};
+use crate::replica::{Connected, Handshake, Label, Link, Loading, Transfer};
 use crate::rulebook::{Era, FullLoad, Relay, SyncFallback};
 use crate::server::{SavedPosition, Server};
 

@@ -7,7 +7,8 @@ use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hasher};
 
 use super::blob::Blob;
-use super::tree::{Item, Sought, Tree};
+use super::sought::Sought;
+use super::tree::{Item, Tree};
 
 /// Bits of a position. Cursors are positions plus one, and clients keep them in signed or floating-point numbers.
 const POSITION_BITS: u32 = 48;
