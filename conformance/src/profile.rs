@@ -257,6 +257,11 @@ impl Deviation {
             && self.after.as_ref().is_none_or(came_before)
     }
 
+    /// Why it fails, and where that is discussed.
+    pub fn told(&self) -> String {
+        format!("{} ({})", self.reason, self.link)
+    }
+
     /// What it is called where it is listed.
     pub fn name(&self) -> String {
         let noted = |word: &str, pattern: &Option<Pattern>| {

@@ -260,12 +260,10 @@ impl Explored {
         }
         cases.retain(|case| !self.as_shipped || has_bytes(case));
         Suite {
-            era: self.era,
-            casting,
             cases,
             targets: cover.targets,
             explored: (self.graph.worlds.len(), self.graph.edges()),
-            repeat: 1,
+            ..Suite::empty(self.era, casting)
         }
     }
 }

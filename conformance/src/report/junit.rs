@@ -36,19 +36,9 @@ fn test_suite(suite: &SuiteRecord) -> TestSuite {
 }
 
 fn status(case: &CaseRecord) -> TestCaseStatus {
-    let not = |kind, message: String| {
-        let mut status = TestCaseStatus::non_success(kind);
-        status.set_message(message);
-        status
-    };
-    let skipped = |message: String| {
-        let mut status = TestCaseStatus::skipped();
-        status.set_message(message);
-        status
-    };
     match (&case.verdict, &case.deviation) {
         (Verdict::Pass, _) => TestCaseStatus::success(),
-        (Verdict::Fail(_), Some(reason)) => skipped(format!("known deviation: {reason}")),
+        (Verdict::Fail(_), Some(reason)) => known(reason),
         (Verdict::Fail(failure), None) => {
             let check = failure.mismatch.check;
             let message = format!("{check}: {}", check.sentence());
@@ -65,6 +55,24 @@ fn status(case: &CaseRecord) -> TestCaseStatus {
             skipped(format!("the subject does not offer {missing:?}"))
         }
     }
+}
+
+/// A test that fails as it is known to.
+pub(super) fn known(reason: &str) -> TestCaseStatus {
+    skipped(format!("known deviation: {reason}"))
+}
+
+fn skipped(message: String) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(message);
+    status
+}
+
+/// A test that does not succeed, with its reason.
+pub(super) fn not(kind: NonSuccessKind, message: String) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_message(message);
+    status
 }
 
 fn story(case: &CaseRecord, failure: &Failure) -> String {

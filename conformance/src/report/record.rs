@@ -443,9 +443,7 @@ fn deviation(suite: &Suite, outcome: &Outcome, profile: &Profile) -> Option<Stri
     let plan = suite.case(&outcome.case);
     let known = profile.deviations.iter();
     let mut known = known.filter(|known| explains(known, suite.era, suite.casting, plan, failure));
-    known
-        .next()
-        .map(|known| format!("{} ({})", known.reason, known.link))
+    known.next().map(Deviation::told)
 }
 
 /// Whether a deviation is known to come to this failure of this plan.

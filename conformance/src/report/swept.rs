@@ -8,7 +8,8 @@ use psync_model::rulebook::Era;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde::{Deserialize, Serialize};
 
-use crate::profile::Profile;
+use super::junit::{known, not};
+use crate::profile::{Deviation, Profile};
 use crate::sweep::Wrong;
 
 /// One conversation, held again and again with the network failing at another byte each time.
@@ -72,7 +73,7 @@ impl WrongRecord {
             places,
             story: wrong.story.clone(),
             again,
-            deviation: known.map(|known| format!("{} ({})", known.reason, known.link)),
+            deviation: known.map(Deviation::told),
             check,
         }
     }
@@ -140,11 +141,7 @@ impl SweepRecord {
         tests.set_time(Duration::from_millis(self.elapsed_ms));
         for wrong in &self.wrong {
             let status = match &wrong.deviation {
-                Some(reason) => {
-                    let mut status = TestCaseStatus::skipped();
-                    status.set_message(format!("known deviation: {reason}"));
-                    status
-                }
+                Some(reason) => known(reason),
                 None => not(NonSuccessKind::Failure, wrong.requirement.clone()),
             };
             let mut test = TestCase::new(wrong.check.clone(), status);
@@ -164,12 +161,6 @@ impl SweepRecord {
         tests.add_test_case(rest);
         tests
     }
-}
-
-fn not(kind: NonSuccessKind, message: String) -> TestCaseStatus {
-    let mut status = TestCaseStatus::non_success(kind);
-    status.set_message(message);
-    status
 }
 
 #[cfg(test)]
