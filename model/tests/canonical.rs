@@ -14,18 +14,6 @@ use psync_model::walk::fingerprint;
 use psync_model::world::{Backlog, Id, Secondary, World};
 use std::collections::HashSet;
 
-/// A small generator of pseudo-random numbers (xorshift), so that a seed repeats a run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
-
 /// The worlds along a plan: as the rules leave them, and in canonical form after each step.
 struct Pair {
     plain: World,
@@ -65,7 +53,7 @@ fn enabled(search: &Search, world: &World) -> Vec<(Step, u32)> {
 /// Walks random plans of `length` steps and shows every pair of worlds on the way.
 fn random_plans(search: &Search, plans: usize, length: usize, mut show: impl FnMut(&Pair)) {
     for seed in 1..=plans as u64 {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random = fastrand::Rng::with_seed(seed);
         let mut pair = Pair {
             plain: search.beginning(),
             canonical: search.beginning(),
@@ -76,7 +64,7 @@ fn random_plans(search: &Search, plans: usize, length: usize, mut show: impl FnM
                 pair.plain = pair.canonical;
             }
             let steps = enabled(search, &pair.canonical);
-            let (step, _) = steps[random.below(steps.len())];
+            let (step, _) = steps[random.usize(..steps.len())];
             pair.plain = step.apply(&pair.plain, &search.setting).unwrap_or_else(|| {
                 panic!("seed {seed}: {step} applies in the canonical world only")
             });

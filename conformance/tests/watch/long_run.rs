@@ -59,6 +59,8 @@ struct Done {
 struct Chain {
     nodes: Vec<Node>,
     order: Vec<usize>,
+    random: fastrand::Rng,
+    /// What repeats the run.
     seed: u64,
     said: Arc<Mutex<Vec<Said>>>,
     done: Done,
@@ -88,6 +90,7 @@ impl Chain {
         let mut chain = Self {
             nodes: nodes.collect(),
             order: (0..NODES).collect(),
+            random: fastrand::Rng::with_seed(seed),
             seed,
             said,
             done: Done::default(),
@@ -96,12 +99,9 @@ impl Chain {
         chain
     }
 
-    /// A number below `end` (`xorshift64`).
+    /// A number below `end`.
     fn chance(&mut self, end: u64) -> u64 {
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 7;
-        self.seed ^= self.seed << 17;
-        self.seed % end
+        self.random.u64(..end)
     }
 
     fn control(&self, place: usize) -> Control {
