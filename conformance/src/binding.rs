@@ -145,6 +145,11 @@ impl Binding {
         self.byte(label.id, label.offset)
     }
 
+    /// Whether it is known where the command before a label ends.
+    pub fn has_boundary(&self, label: Label) -> bool {
+        self.bytes.contains_key(&(label.id.0, label.offset.0))
+    }
+
     /// Whether a byte offset is where a label of a world lies; binds it at first sight, at command boundaries.
     #[must_use]
     pub fn bind_byte(&mut self, world: &World, label: Label, byte: i64) -> bool {

@@ -5,17 +5,23 @@
 use psync_model::case::Case;
 use psync_model::casting::Casting;
 use psync_model::cover;
+use psync_model::decision::Answer;
 use psync_model::rules::Setting;
 use psync_model::step::Step;
 use psync_model::token::MAX_WRITES;
-use psync_model::world::{Framing, NodeId, World};
+use psync_model::world::{Framing, NodeId, PrimaryPhase, World};
 
 use crate::profile::{ControlName, Profile};
 
 /// The controls a case needs that the subject does not offer; the first one is the reason to skip it.
 pub fn missing(case: &Case, profile: &Profile) -> Option<ControlName> {
+    let has = |control: &ControlName| match case.header.casting {
+        Casting::Primary if !queues_up(case) => profile.can_do(*control),
+        // What several processes do at once is held by what they can be told, or not at all.
+        _ => profile.offers(*control),
+    };
     let needed = needed(case, profile.snapshot);
-    needed.into_iter().find(|control| !profile.offers(*control))
+    needed.into_iter().find(|control| !has(control))
 }
 
 /// The controls a case needs of a subject that sends its snapshots in this way unless it is told otherwise.
@@ -103,6 +109,9 @@ fn of_primary(case: &Case, setting: &Setting, usual: Framing) -> Vec<ControlName
     if stays_open(case, &worlds) {
         needed.push(ControlName::KeySaveDelay);
     }
+    if leaves_a_file(case, &worlds) {
+        needed.push(ControlName::DisklessDelay);
+    }
     needed
 }
 
@@ -128,10 +137,67 @@ fn waits_to_start(case: &Case, worlds: &[World]) -> bool {
     waiting.any(|(at, _)| at + 1 < case.steps.len() && !starts(case.steps.get(at + 1)))
 }
 
+/// Whether a replica waits for the next snapshot, or has just asked, when one ends. Whoever can be told to hold one open
+/// delays the next; before Redis 6.2 it follows at once (`PROTOCOL §7.3`).
+fn queues_up(case: &Case) -> bool {
+    let Ok(setting) = case.setting() else {
+        return false;
+    };
+    let worlds = cover::run(&setting, case.header.scope.topology, &case.steps);
+    let ends = |step: &Step| {
+        matches!(
+            step,
+            Step::FinishSnapshot { .. } | Step::FailSnapshot { .. }
+        )
+    };
+    let mut steps = case.steps.iter().zip(&worlds);
+    steps.any(|(step, before)| ends(step) && is_awaited(before, step.node()))
+}
+
+/// Whether a replica of a node waits for its next snapshot, or has just asked.
+pub fn is_awaited(world: &World, node: NodeId) -> bool {
+    world.replicas_of(node).any(|replica| {
+        let link = world.link(replica);
+        let phases = [Some(link.primary), link.stale.map(|stale| stale.phase)];
+        link.request.is_some() || phases.contains(&Some(PrimaryPhase::Waiting))
+    })
+}
+
+/// Whether the primary restarts after it declined a stranger: it finds the snapshot that it made for it, unless that was
+/// held back until the stranger had gone.
+fn leaves_a_file(case: &Case, worlds: &[World]) -> bool {
+    let is_declined = |world: &World| {
+        let stranger = world.stranger;
+        stranger.is_some_and(|stranger| !matches!(stranger.answer, Answer::Continue(_)))
+    };
+    let restarts = |step: &Step| matches!(step, Step::RestartPrimary { .. });
+    let first = worlds.iter().position(is_declined);
+    first.is_some_and(|first| case.steps.iter().skip(first).any(restarts))
+}
+
 /// Whether something happens while a snapshot is being made.
 fn stays_open(case: &Case, worlds: &[World]) -> bool {
     let running = |world: &World| world.node(NodeId::Primary).snapshot.is_some();
     let ends = |step: &Step| matches!(step, Step::FinishSnapshot { .. });
     let mut steps = case.steps.iter().zip(worlds);
     steps.any(|(step, before)| running(before) && !ends(step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wander::walk;
+    use psync_model::rulebook::Era;
+
+    /// In this walk a stranger is declined, and the primary restarts after it has gone.
+    const DECLINES_AND_RESTARTS: u64 = 2_870_399_398;
+
+    #[test]
+    fn what_is_made_for_a_stranger_must_not_be_there_at_a_restart() {
+        let case = walk(Era::Psync, Casting::Primary, false, DECLINES_AND_RESTARTS);
+        let mut profile = Profile::load("redis-2.8").unwrap();
+        assert_eq!(missing(&case, &profile), None);
+        profile.controls.remove(&ControlName::StopSnapshot);
+        assert_eq!(missing(&case, &profile), Some(ControlName::DisklessDelay));
+    }
 }

@@ -126,6 +126,9 @@ pub enum ControlName {
     DisklessDelay,
     /// `rdb-key-save-delay` holds a snapshot open while it is made.
     KeySaveDelay,
+    /// A process of its own writes each snapshot, one at a time, `BGSAVE` for nobody as well, and may be stopped (on
+    /// Linux): then it holds its snapshot open, and the next one back.
+    StopSnapshot,
     /// `repl-backlog-ttl` lets the backlog expire.
     BacklogTtl,
     /// It can be stopped and started again in the same folder.
@@ -148,7 +151,10 @@ impl fmt::Display for ControlName {
 impl ControlName {
     /// Whether only a process of the harness's own can offer it.
     fn needs_process(self) -> bool {
-        matches!(self, Self::Directives | Self::Restart | Self::Kill)
+        matches!(
+            self,
+            Self::Directives | Self::StopSnapshot | Self::Restart | Self::Kill
+        )
     }
 }
 
@@ -474,6 +480,16 @@ impl Profile {
     /// Whether the harness may do this with it.
     pub fn offers(&self, control: ControlName) -> bool {
         self.controls.contains(&control)
+    }
+
+    /// Whether one subject alone can be led through what needs this control: by the control itself, or by stopping the
+    /// processes that write its snapshots.
+    pub fn can_do(&self, control: ControlName) -> bool {
+        let holds = matches!(
+            control,
+            ControlName::DisklessDelay | ControlName::KeySaveDelay
+        );
+        self.offers(control) || holds && self.offers(ControlName::StopSnapshot)
     }
 }
 

@@ -3,10 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use psync_conformance::needs::missing;
 use psync_conformance::profile::{Access, Profile};
 use psync_conformance::report::record::Record;
 use psync_conformance::run::Suite;
 use psync_conformance::stage::as_replica::played_era;
+use psync_conformance::verdict::{Outcome, Verdict};
 use psync_model::casting::Casting;
 use psync_model::rulebook::Era;
 use psync_model::world::Framing;
@@ -76,7 +78,8 @@ fn sweep_all(
     Ok(())
 }
 
-/// Walks of all eras and castings in turn.
+/// Walks of all eras and castings in turn. Those that need what the subject does not offer are not played, and counted.
+/// A casting of which none in a row is in reach, or all fail, has nothing more to tell.
 fn walk_on(
     args: &Args,
     profile: &mut Profile,
@@ -85,15 +88,21 @@ fn walk_on(
     record: &mut Record,
 ) {
     let seed = seed(args);
-    let (mut first, mut walked) = (seed, 0);
-    while !time_left(until).is_zero() {
-        for suite in suites {
+    let (mut first, mut walked, mut out_of_reach) = (seed, 0, 0);
+    let mut telling: Vec<&Suite> = suites.iter().collect();
+    while !time_left(until).is_zero() && !telling.is_empty() {
+        telling.retain(|suite| {
             profile.era = played_era(suite.era);
-            let walks = of_walks(args, suite.era, suite.casting, first, WALKS_IN_A_ROW);
+            let mut walks = of_walks(args, suite.era, suite.casting, first, WALKS_IN_A_ROW);
+            let all = walks.cases.len();
+            walks.cases.retain(|case| missing(case, profile).is_none());
+            out_of_reach += all - walks.cases.len();
             let report = play(args, profile, &walks, Some(until));
             walked += report.outcomes.len();
             record.add_more(&walks, &report, profile);
-        }
+            let failed = |outcome: &Outcome| matches!(outcome.verdict, Verdict::Fail(_));
+            !report.outcomes.iter().all(failed)
+        });
         first = first.wrapping_add(WALKS_IN_A_ROW);
     }
     if walked > 0 {
@@ -101,6 +110,9 @@ fn walk_on(
         println!(
             "{walked} random walks were among the cases: --walks {each} --seed {seed} plays them again"
         );
+    }
+    if out_of_reach > 0 {
+        println!("{out_of_reach} walks need what the subject does not offer, and were left out");
     }
 }
 

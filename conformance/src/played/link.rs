@@ -99,13 +99,11 @@ impl Link {
     fn greet(&mut self, command: Command) -> Result<&'static [u8], PeerFault> {
         let answer: &[u8] = match command.name().as_str() {
             "PING" => b"+PONG\r\n",
-            "AUTH" | "REPLCONF" => b"+OK\r\n",
-            _ => {
-                return Err(PeerFault::UnexpectedCommand {
-                    came: command,
-                    expected: "PING, AUTH, REPLCONF, PSYNC or SYNC",
-                });
-            }
+            "AUTH" => b"+OK\r\n",
+            "REPLCONF" if is_known_option(&command) => b"+OK\r\n",
+            "REPLCONF" => b"-ERR Unrecognized REPLCONF option\r\n",
+            // Some servers begin with a word of their own, and go on without it where it is not known.
+            _ => b"-ERR unknown command\r\n",
         };
         self.handshake.push(command);
         match self.handshake.len() {
@@ -121,6 +119,14 @@ impl Link {
             self.acknowledgements.pop_front();
         }
     }
+}
+
+/// Whether a primary of Redis or Valkey knows what it is told; some replicas listen to what it says to other things.
+fn is_known_option(command: &Command) -> bool {
+    let option = command.arg_text(0).unwrap_or_default();
+    ["listening-port", "ip-address", "capa", "version"]
+        .iter()
+        .any(|known| option.eq_ignore_ascii_case(known))
 }
 
 /// The number in `REPLCONF ACK <number> …`.

@@ -453,7 +453,7 @@ impl AsNetwork {
 /// What every subject shows.
 fn look(servers: &mut Servers) -> Result<BTreeMap<NodeId, Shown>, Trouble> {
     let shown = servers.iter_mut().map(|(&node, server)| {
-        let info = primary::glance(&mut server.control)?;
+        let info = primary::glance(server)?;
         let data = without_base(required(server.control.data_set(), "read the data")?);
         Ok((node, Shown { info, data }))
     });

@@ -148,7 +148,7 @@ impl AsPrimary {
         let after = *self.stage.world();
         let (was, is) = (before.node(PRIMARY), after.node(PRIMARY));
         if is.id == Id::ANONYMOUS
-            || self.stage.binding().byte(is.id, is.offset).is_some() && was.id == is.id
+            || self.stage.binding().has_boundary(is.label()) && was.id == is.id
         {
             return Ok(());
         }

@@ -37,6 +37,7 @@ impl AsReplica {
     /// Gets ready to play.
     pub fn new(mut stage: Stage) -> Result<Self, Trouble> {
         stage.write_first_key(PRIMARY)?;
+        stage.hold_next(PRIMARY)?;
         let ports = Ports::default();
         let stream = Reader::new(Phase::Stream);
         Ok(Self {
@@ -58,6 +59,11 @@ impl AsReplica {
 
     /// Carries one step out and makes sure that the subject agrees.
     pub fn perform(&mut self, step: Step) -> Result<(), Trouble> {
+        if self.stage.gives_up_snapshot(step) {
+            // A server that goes on with it all the same has it stand still, and in the way of the next.
+            let stopped = self.stopped.take();
+            self.stage.server(PRIMARY).block_with(stopped);
+        }
         match step {
             Step::Write { .. } => {
                 self.stage.write(step)?;
@@ -83,7 +89,9 @@ impl AsReplica {
             Step::Save {
                 node: NodeId::Primary,
             } => {
+                self.stage.clear_the_way(PRIMARY)?;
                 required(self.stage.control(PRIMARY).expect_ok(&["SAVE"]), "save")?;
+                self.stage.hold_next(PRIMARY)?;
                 self.drive(step)
             }
             Step::RestartPrimary { .. } => self.restart_primary(step),
@@ -108,24 +116,22 @@ impl AsReplica {
                 Ok(())
             }
             Step::StartSnapshot { framing, .. } => {
-                let keep_open = self
+                let fate = self
                     .stage
                     .release_start(PRIMARY, framing, &mut self.obstacle)?;
+                self.stopped = self.stage.catch_snapshot(PRIMARY, fate)?;
                 self.await_hidden(step)?;
-                self.stopped = keep_open
-                    .then(|| self.stage.stop_snapshot(PRIMARY))
-                    .flatten();
+                if self.stopped.is_none() {
+                    self.stopped = self.stage.stop_snapshot(PRIMARY, fate);
+                }
+                if self.stopped.is_some() {
+                    self.stage.permit(|permits| permits.framing = None);
+                }
                 self.stage.hold_start(PRIMARY)
             }
-            Step::FinishSnapshot { .. } => {
-                self.stopped = None;
-                self.stage.release_end(PRIMARY)?;
-                self.await_hidden(step)
-            }
+            Step::FinishSnapshot { .. } => self.end_snapshot(step),
             Step::FailSnapshot { .. } => {
-                self.stopped = None;
-                self.stage.release_end(PRIMARY)?;
-                self.await_hidden(step)?;
+                self.end_snapshot(step)?;
                 self.stage.permit(|permits| permits.failure = false);
                 self.obstacle.remove()
             }
@@ -201,6 +207,17 @@ impl AsReplica {
             })
     }
 
+    fn end_snapshot(&mut self, step: Step) -> Result<(), Trouble> {
+        let is_followed = self.stage.let_next_follow(PRIMARY)?;
+        self.stopped = None;
+        self.stage.release_end(PRIMARY)?;
+        self.await_hidden(step)?;
+        if is_followed {
+            return Ok(());
+        }
+        self.stage.hold_next(PRIMARY)
+    }
+
     fn restart_primary(&mut self, step: Step) -> Result<(), Trouble> {
         self.obstacle.remove()?;
         self.stage.restart_subject(PRIMARY, None)?;
@@ -210,6 +227,7 @@ impl AsReplica {
         if required(self.stage.control(PRIMARY).sizes(), "count the keys")?.is_empty() {
             self.stage.write_first_key(PRIMARY)?;
         }
+        self.stage.hold_next(PRIMARY)?;
         self.drive(step)
     }
 
@@ -406,7 +424,7 @@ impl AsReplica {
 /// What the subject shows.
 fn look(servers: &mut Servers) -> Result<Shown, Trouble> {
     let server = servers.get_mut(&PRIMARY);
-    glance(&mut server.expect("the primary is the subject").control)
+    glance(server.expect("the primary is the subject"))
 }
 
 /// The eras as the played replica knows them.

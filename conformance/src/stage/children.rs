@@ -38,6 +38,45 @@ impl Stopped {
     }
 }
 
+/// Processes that stand still and are never to go on: they are killed at the latest when this is dropped.
+#[derive(Debug)]
+pub(super) struct Blocking {
+    processes: Vec<i32>,
+    are_killed: bool,
+}
+
+impl Blocking {
+    /// Ends them. They are remembered: whoever started them has yet to notice.
+    pub(super) fn kill(&mut self) {
+        // Once only: their numbers may be those of others later.
+        if !std::mem::replace(&mut self.are_killed, true) {
+            for &process in &self.processes {
+                signal(process, Signal::KILL);
+            }
+        }
+    }
+
+    /// Whether this is one of them.
+    pub(super) fn has(&self, process: i32) -> bool {
+        self.processes.contains(&process)
+    }
+}
+
+impl From<Stopped> for Blocking {
+    fn from(mut stopped: Stopped) -> Self {
+        Self {
+            processes: std::mem::take(&mut stopped.0),
+            are_killed: false,
+        }
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 impl Drop for Stopped {
     fn drop(&mut self) {
         for &process in &self.0 {

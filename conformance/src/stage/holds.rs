@@ -33,7 +33,7 @@ const NEVER_SENT_US: usize = 1_500_000;
 
 /// What the plan does with the snapshot that is about to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     /// It ends at once: nothing is planned before its end.
     EndsAtOnce,
     /// It ends after other steps.
@@ -51,14 +51,13 @@ pub struct Obstacle {
 }
 
 impl Stage {
-    /// Lets the waiting snapshot of a node start, sent in this way, and prepares its end. Answers whether it is to be kept
-    /// open until [`Stage::release_end`].
-    pub fn release_start(
+    /// Lets the waiting snapshot of a node start, sent in this way, and prepares its end. Answers what is to become of it.
+    pub(super) fn release_start(
         &mut self,
         node: NodeId,
         framing: Framing,
         obstacle: &mut Obstacle,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<Fate, Trouble> {
         let fate = self.fate_of_snapshot(node);
         let open_us = match (fate, framing) {
             (Fate::EndsAtOnce, _) => 0,
@@ -97,19 +96,21 @@ impl Stage {
             permits.failure = fate == Fate::Fails;
             permits.unending = fate == Fate::NeverEnds;
         });
+        self.unblock(node);
         self.configure(
             node,
             ControlName::DisklessDelay,
             "repl-diskless-sync-delay",
             "0",
         )?;
-        Ok(matches!(fate, Fate::EndsLater | Fate::Fails))
+        Ok(fate)
     }
 
     /// Stops what writes the snapshot of a node, where that is a process of its own: however busy the machine, it does not
     /// end before it is let go on. A server that can be slowed key by key has no other processes.
-    pub(super) fn stop_snapshot(&mut self, node: NodeId) -> Option<Stopped> {
-        if !self.profile.offers(ControlName::KeySaveDelay) {
+    pub(super) fn stop_snapshot(&mut self, node: NodeId, fate: Fate) -> Option<Stopped> {
+        let is_to_end = matches!(fate, Fate::EndsLater | Fate::Fails);
+        if !is_to_end || !self.profile.offers(ControlName::KeySaveDelay) {
             return None;
         }
         let subject = self.server(node).subject.process_id();

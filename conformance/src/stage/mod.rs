@@ -9,6 +9,7 @@
 pub mod as_network;
 pub mod as_primary;
 pub mod as_replica;
+mod blocking;
 mod children;
 mod errors;
 pub mod holds;
@@ -30,6 +31,8 @@ use psync_model::oracle::{Oracle, OracleError, Possible};
 use psync_model::rules::Setting;
 use psync_model::step::Step;
 use psync_model::world::{NodeId, World};
+
+use children::Blocking;
 
 use crate::binding::{BASE_KEY, BASE_VALUE, Binding, KeyValue};
 use crate::conn::Deadline;
@@ -90,6 +93,8 @@ pub struct Server {
     pub subject: Subject,
     /// The control connection.
     pub control: Control,
+    /// What keeps its next snapshot from starting, where that is a snapshot for nobody.
+    blocking: Option<Blocking>,
 }
 
 /// The subjects, each in the place of a node.
@@ -189,7 +194,7 @@ impl Stage {
         let casting = case.header.casting;
         let permits = Permits {
             // A snapshot that nothing holds back starts when the subject likes.
-            framing: (!profile.offers(ControlName::DisklessDelay)).then_some(profile.snapshot),
+            framing: (!profile.can_do(ControlName::DisklessDelay)).then_some(profile.snapshot),
             ..Permits::default()
         };
         let allowed = |step| scope.allows(step) && permits.allow(step);
@@ -247,14 +252,16 @@ impl Stage {
         subject.restart(&options)?;
         let mut control = subject.control(transcript)?;
         opening::configure(&mut control, &self.profile, &self.setting)?;
-        self.server(node).control = control;
+        let server = self.server(node);
+        (server.control, server.blocking) = (control, None);
         Ok(())
     }
 
     /// A client writes the first key, so that the data of no snapshot are empty.
     pub fn write_first_key(&mut self, node: NodeId) -> Result<(), Trouble> {
         let written = self.control(node).expect_ok(&["SET", BASE_KEY, BASE_VALUE]);
-        required(written, "write the first key")
+        required(written, "write the first key")?;
+        self.weigh_down(node)
     }
 
     /// Changes what the harness has made possible.

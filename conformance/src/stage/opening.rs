@@ -34,7 +34,11 @@ pub fn open(
         Access::Connect(_) => running(profile, transcript)?,
     };
     configure(&mut control, profile, setting)?;
-    Ok(Server { subject, control })
+    Ok(Server {
+        subject,
+        control,
+        blocking: None,
+    })
 }
 
 /// What is given to a subject at its start: all it is configured with, if it takes directives.

@@ -8,7 +8,7 @@ use psync_model::rulebook::Identity;
 use psync_model::token::Token;
 use psync_model::world::{Id, Label, MAX_NODES, Node, NodeId, PrimaryPhase, Reply, Wire, World};
 
-use super::{Trouble, required, without_base};
+use super::{Server, Trouble, required, without_base};
 use crate::binding::{Binding, COMMAND_BYTES, KeyValue, number};
 use crate::info::{Info, Replication};
 use crate::played::Answer;
@@ -56,12 +56,13 @@ pub(super) struct Shown {
     saving: bool,
 }
 
-pub(super) fn glance(control: &mut crate::control::Control) -> Result<Shown, Trouble> {
-    let info: Info = required(control.info("all"), "read INFO")?;
+pub(super) fn glance(server: &mut Server) -> Result<Shown, Trouble> {
+    let info: Info = required(server.control.info("all"), "read INFO")?;
+    let is_saving = info.get("rdb_bgsave_in_progress") == Some("1");
     Ok(Shown {
         replication: required(info.replication(), "read INFO replication")?,
         run_id: info.get("run_id").map(str::to_string),
-        saving: info.get("rdb_bgsave_in_progress") == Some("1"),
+        saving: is_saving && server.saves_for_somebody(),
     })
 }
 

@@ -12,6 +12,7 @@ mod not_judged;
 #[path = "../shared/redis_server.rs"]
 mod redis_server;
 mod reports;
+mod stopped;
 mod strangers;
 mod support;
 mod sweep;
