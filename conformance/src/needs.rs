@@ -32,7 +32,7 @@ pub fn needed(case: &Case, usual: Framing) -> Vec<ControlName> {
         match case.header.casting {
             Casting::Primary => needed.extend(of_primary(case, &setting, usual)),
             Casting::Replica => needed.extend(of_replica(case)),
-            Casting::Whole => needed.extend(of_all(case)),
+            Casting::Whole => needed.extend(of_all(case, &setting)),
         }
     }
     needed.sort_unstable();
@@ -58,13 +58,19 @@ fn of_replica(case: &Case) -> Vec<ControlName> {
 }
 
 /// Where nodes change roles and wait for each other, nothing is left to chance: a subject offers all of it or is skipped.
-fn of_all(case: &Case) -> Vec<ControlName> {
+fn of_all(case: &Case, setting: &Setting) -> Vec<ControlName> {
     let mut needed = vec![
         ControlName::BacklogSize,
         ControlName::DisklessSync,
         ControlName::DisklessDelay,
-        ControlName::KeySaveDelay,
     ];
+    let worlds = cover::run(setting, case.header.scope.topology, &case.steps);
+    if worlds[0]
+        .node_ids()
+        .any(|node| stays_open(case, &worlds, node))
+    {
+        needed.push(ControlName::KeySaveDelay);
+    }
     for step in &case.steps {
         match step {
             Step::ExpireBacklog { .. } => needed.push(ControlName::BacklogTtl),
@@ -106,7 +112,7 @@ fn of_primary(case: &Case, setting: &Setting, usual: Framing) -> Vec<ControlName
     if waits_to_start(case, &worlds) {
         needed.push(ControlName::DisklessDelay);
     }
-    if stays_open(case, &worlds) {
+    if stays_open(case, &worlds, NodeId::Primary) {
         needed.push(ControlName::KeySaveDelay);
     }
     if leaves_a_file(case, &worlds) {
@@ -175,9 +181,9 @@ fn leaves_a_file(case: &Case, worlds: &[World]) -> bool {
     first.is_some_and(|first| case.steps.iter().skip(first).any(restarts))
 }
 
-/// Whether something happens while a snapshot is being made.
-fn stays_open(case: &Case, worlds: &[World]) -> bool {
-    let running = |world: &World| world.node(NodeId::Primary).snapshot.is_some();
+/// Whether something happens while a node makes a snapshot.
+fn stays_open(case: &Case, worlds: &[World], node: NodeId) -> bool {
+    let running = |world: &World| world.node(node).snapshot.is_some();
     let ends = |step: &Step| matches!(step, Step::FinishSnapshot { .. });
     let mut steps = case.steps.iter().zip(worlds);
     steps.any(|(step, before)| running(before) && !ends(step))

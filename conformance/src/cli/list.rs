@@ -142,6 +142,8 @@ impl Choice {
 
 /// Prints the cases and the checks.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    // Whoever has read enough may close the pipe.
+    sigpipe::reset();
     let chosen = args.subject.choose(&args.choice)?;
     for era in chosen.eras {
         for suite in args.choice.suites(era, &chosen.profile)? {

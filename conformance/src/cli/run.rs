@@ -187,6 +187,8 @@ fn announce(suites: &[Suite]) {
 }
 
 fn announce_cases(profile: &Profile, suites: &[Suite]) {
+    // Whoever has read enough may close the pipe.
+    sigpipe::reset();
     for case in suites.iter().flat_map(|suite| &suite.cases) {
         let missing = needs::missing(case, profile);
         let note = missing.map_or_else(String::new, |control| {

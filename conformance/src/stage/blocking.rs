@@ -6,6 +6,7 @@
 use std::thread;
 use std::time::Duration;
 
+use psync_model::casting::Casting;
 use psync_model::step::Step;
 use psync_model::world::{Framing, NodeId, World};
 
@@ -45,9 +46,11 @@ impl Server {
 }
 
 impl Stage {
-    /// Adds the large value, where snapshots can be held by stopping processes only. Nobody looks at the first key.
+    /// Adds the large value, where snapshots can be held by stopping processes only. Nobody looks at the first key of a
+    /// subject that is the only one.
     pub(super) fn weigh_down(&mut self, node: NodeId) -> Result<(), Trouble> {
-        if !self.profile.offers(ControlName::StopSnapshot) {
+        let is_alone = self.case.header.casting == Casting::Primary;
+        if !is_alone || !self.profile.offers(ControlName::StopSnapshot) {
             return Ok(());
         }
         let words = ["SETRANGE", BASE_KEY, WEIGHT_BYTES, "."];

@@ -1,8 +1,11 @@
 //! Bad input: one clear error on standard error, nothing on standard output, and exit status 2.
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use psync_model::case::VERSION;
+use rustix::process::Signal;
 
 use crate::support::{PROGRAM, program};
 
@@ -163,6 +166,27 @@ fn help_teaches() {
         assert!(text.contains(word), "{word}");
     }
     assert!(!text.contains("embedded-server"));
+}
+
+/// More lines than any pipe holds are cut short by whoever has read enough.
+#[test]
+fn a_list_may_be_left_unread() {
+    for args in [
+        &["list", "--era", "sync"][..],
+        &["run", "--dry-run", "--era", "sync"],
+    ] {
+        let mut child = Command::new(PROGRAM)
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(!errors.contains("panicked"), "{errors}");
+        assert_eq!(output.status.signal(), Some(Signal::PIPE.as_raw()));
+    }
 }
 
 #[test]
