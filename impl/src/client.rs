@@ -173,6 +173,8 @@ pub struct Client {
     pub announced: Announced,
     /// What it waits for.
     pub blocked: Option<Blocked>,
+    /// Whether commands of it wait until others have had their turn.
+    pub awaits_turn: bool,
     /// The keys it watches for its next `EXEC`.
     pub watches: Vec<Watch>,
     /// Whether one of them has changed.
@@ -208,6 +210,7 @@ impl Client {
             session: Session::default(),
             announced: Announced::default(),
             blocked: None,
+            awaits_turn: false,
             watches: Vec::new(),
             watched_changed: false,
             replica: None,

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
 
 use crate::event::{ClientId, Event};
-use crate::socket::{Reading, Writing};
+use crate::socket::{READ_BYTES, Reading, Writing};
 
 /// Outputs gathered for one write.
 const GATHERED: usize = 256;
@@ -111,6 +111,11 @@ impl Connection {
         false
     }
 
+    /// Bytes that were put and not flushed.
+    pub(crate) fn gathered_bytes(&self) -> usize {
+        self.gathered.remaining()
+    }
+
     /// Writes what was gathered, and queues what the system does not take. A writer that has ended reports that itself.
     pub(crate) fn flush(&mut self, limit: u64) -> Flushed {
         let mut written = 0;
@@ -167,17 +172,22 @@ impl Drop for Connection {
     }
 }
 
-async fn read_all(client: ClientId, socket: Reading, events: mpsc::Sender<Event>) {
+async fn read_all(client: ClientId, mut socket: Reading, events: mpsc::Sender<Event>) {
     while let Ok(bytes) = socket.read().await {
         if bytes.is_empty() {
             break;
         }
+        let more = bytes.len() == READ_BYTES;
         if events
             .send(Event::Received { client, bytes })
             .await
             .is_err()
         {
             return;
+        }
+        if more {
+            // Others are read in between.
+            tokio::task::yield_now().await;
         }
     }
     // Nobody is left to be told when the shell has ended.

@@ -5,7 +5,7 @@
 //! be done, in order. Times are milliseconds of one clock that never goes back; it read like the time of day when the server
 //! started. Deadlines of keys mean the time of day itself, which somebody may set: [`Server::set_time_of_day`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::mem;
 use std::path::PathBuf;
 
@@ -34,6 +34,13 @@ pub const TICK_MS: u64 = 50;
 
 /// Replies shorter than this together are copied into an allocation of their own length, which may wait for a slow reader.
 const COPIED_ANSWERS: usize = 64 * 1024;
+
+/// Commands of one connection that are executed in a row while others wait: few enough that a short question is not
+/// answered after long pipelines, enough that taking turns costs little beside them.
+const COMMANDS_IN_TURN: usize = 4;
+
+/// Bytes of commands of one connection that may wait for its turn; what goes beyond is executed as it comes.
+const WAITING_BYTES: usize = 64 * 1024;
 
 /// What `INFO` counts since the start or since `CONFIG RESETSTAT`.
 #[derive(Debug, Default, Clone)]
@@ -107,6 +114,8 @@ pub struct Server {
     pub(crate) clients: BTreeMap<ClientId, Client>,
     /// The connections that asked for the stream: few among many, and looked at for every write.
     pub(crate) attached: BTreeSet<ClientId>,
+    /// The connections with commands that wait for their turn, in order; some may have had it or be gone.
+    turns: VecDeque<ClientId>,
     /// Whether our own snapshot file is still being read: until then nothing is known.
     pub(crate) starting: bool,
     pub(crate) role: Role,
@@ -179,6 +188,7 @@ impl Server {
             keyspace: Keyspace::new(),
             clients: BTreeMap::new(),
             attached: BTreeSet::new(),
+            turns: VecDeque::new(),
             starting: true,
             role: Role::Primary,
             stats: Stats::default(),
@@ -210,8 +220,11 @@ impl Server {
             }
             Event::Received { client, bytes } => self.received(client, bytes, now_ms),
             Event::Written { client, total } => self.written(client, total, now_ms),
-            // What it was answered is still written, for somebody who has only ended his own side.
-            Event::Closed { client } => self.close(client, now_ms),
+            // Somebody may have ended only his own side: what he sent is executed, what he was answered is written.
+            Event::Closed { client } => {
+                while self.take_turn(client, now_ms) {}
+                self.close(client, now_ms);
+            }
             Event::LinkUp { link } => self.link_up(link, now_ms),
             Event::LinkReceived { link, bytes } => self.link_received(link, bytes, now_ms),
             Event::LinkDown { link } => self.link_down(link, now_ms),
@@ -226,6 +239,38 @@ impl Server {
             Event::Terminate => self.terminate(now_ms),
         }
         self.resume_released(now_ms);
+    }
+
+    /// Executes some commands of the connection that has waited longest for its turn; false if none waits.
+    pub fn next_turn(&mut self, now_ms: u64) -> bool {
+        while let Some(id) = self.turns.pop_front() {
+            if self.take_turn(id, now_ms) {
+                self.resume_released(now_ms);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn take_turn(&mut self, id: ClientId, now_ms: u64) -> bool {
+        let client = self.clients.get_mut(&id);
+        let waited = client.is_some_and(|client| mem::take(&mut client.awaits_turn));
+        if waited {
+            self.process_input(id, now_ms);
+        }
+        waited
+    }
+
+    /// Whether commands of a connection wait for its turn, so that more answers follow.
+    pub fn awaits_turn(&self, id: ClientId) -> bool {
+        self.clients
+            .get(&id)
+            .is_some_and(|client| client.awaits_turn)
+    }
+
+    /// Whether connections may wait for their turn.
+    pub fn has_turns(&self) -> bool {
+        !self.turns.is_empty()
     }
 
     /// Says what the time of day is, which may be any after somebody has set it. Timers do not care; deadlines of keys do,
@@ -474,10 +519,11 @@ impl Server {
         }
     }
 
-    /// Executes the whole commands a connection has sent, until it has to wait.
+    /// Executes whole commands a connection has sent, until it has to wait for something, or for its next turn.
     pub(crate) fn process_input(&mut self, id: ClientId, now_ms: u64) {
         let queued = self.clients.get(&id).map_or(0, |client| client.queued);
         let limit = self.config.output_limits.longest_for_user();
+        let mut executed = 0;
         while let Some(client) = self
             .clients
             .get_mut(&id)
@@ -489,6 +535,13 @@ impl Server {
                 self.log("A connection asked for more at once than client-output-buffer-limit allows and is cut off");
                 return self.close(id, now_ms);
             }
+            if executed >= COMMANDS_IN_TURN && (1..=WAITING_BYTES).contains(&client.input.len()) {
+                if !mem::replace(&mut client.awaits_turn, true) {
+                    self.turns.push_back(id);
+                }
+                return;
+            }
+            executed += 1;
             match client.decoder.decode(&mut client.input) {
                 Ok(Some(request)) => self.execute_request(id, request, now_ms),
                 Ok(None) => return,

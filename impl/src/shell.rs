@@ -5,6 +5,7 @@
 //! longer than a screen because it is the one place that names every action.
 
 use std::collections::HashMap;
+use std::future;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -29,11 +30,14 @@ use crate::{LoadedFile, StartError};
 /// Events that may wait for the core; when there are more, connections are not read.
 const EVENT_QUEUE: usize = 1_024;
 
-/// Events the core takes before what it decided is carried out, so that replies are not late.
-const EVENTS_AT_ONCE: usize = 64;
+/// How long the core thinks before what it decided is carried out and connections are read again.
+const TURN: Duration = Duration::from_micros(500);
 
 /// Bytes given to connections after which it is carried out at once, because how much waits for each is measured there.
 const GIVEN_AT_ONCE: u64 = 1 << 20;
+
+/// Bytes of answers that wait until the rest of what their connection asked for is answered too, to leave together.
+const HELD_BACK: usize = 16 * 1024;
 
 /// The time since 1970, as the system has it.
 fn time_of_day() -> Duration {
@@ -125,6 +129,13 @@ impl Shell {
             if self.carry_out().await.is_break() {
                 return Ok(());
             }
+            if self.core.has_turns() || !self.events.is_empty() {
+                // Whoever has come or sent something meanwhile is heard now, not when all others are served.
+                while let Ok(accepted) = self.listening.accepted.try_recv() {
+                    self.accepted(accepted);
+                }
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -149,21 +160,26 @@ impl Shell {
                 self.core.set_time_of_day(time_of_day().as_millis() as u64, now_ms);
                 self.core.tick(now_ms);
             }
-            Some(event) = self.events.recv() => self.think(event),
+            Some(event) = self.events.recv() => self.think(Some(event)),
             Some(accepted) = self.listening.accepted.recv() => self.accepted(accepted),
+            () = future::ready(()), if self.core.has_turns() => self.think(None),
         }
     }
 
-    fn think(&mut self, first: Event) {
-        let now_ms = self.clock.now_ms();
-        self.take(first, now_ms);
-        for _ in 1..EVENTS_AT_ONCE {
-            if self.core.given_bytes() > GIVEN_AT_ONCE {
-                return;
+    /// Takes events in the order in which they came, and lets connections that have more to execute go on between them.
+    fn think(&mut self, first: Option<Event>) {
+        let (started, now_ms) = (Instant::now(), self.clock.now_ms());
+        let mut next = first;
+        loop {
+            let event = next.take().or_else(|| self.events.try_recv().ok());
+            let idle = event.is_none();
+            if let Some(event) = event {
+                self.take(event, now_ms);
             }
-            match self.events.try_recv() {
-                Ok(event) => self.take(event, now_ms),
-                Err(_) => return,
+            let nothing_left = !self.core.next_turn(now_ms) && idle;
+            if nothing_left || self.core.given_bytes() > GIVEN_AT_ONCE || started.elapsed() >= TURN
+            {
+                return;
             }
         }
     }
@@ -213,8 +229,20 @@ impl Shell {
                     return ControlFlow::Break(());
                 }
             }
+            let held_back = self.hold_back();
             self.flush();
+            self.unflushed = held_back;
         }
+    }
+
+    /// Takes out of the unflushed those that will soon be answered more.
+    fn hold_back(&mut self) -> Vec<ClientId> {
+        let waits = |client: &mut ClientId| {
+            let connection = self.connections.get(client);
+            self.core.awaits_turn(*client)
+                && connection.is_some_and(|connection| connection.gathered_bytes() < HELD_BACK)
+        };
+        self.unflushed.extract_if(.., waits).collect()
     }
 
     fn act(&mut self, action: Action) -> ControlFlow<()> {

@@ -4,13 +4,16 @@
 //! is handed on in an allocation of its own length.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::pin::Pin;
 
 use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 /// Bytes asked of the system at once.
-const READ_BYTES: usize = 64 * 1024;
+pub(crate) const READ_BYTES: usize = 64 * 1024;
 
 /// Pieces offered to the system at once.
 const WRITE_PIECES: usize = 256;
@@ -44,25 +47,20 @@ pub(crate) fn split_unix(stream: UnixStream) -> (Reading, Writing) {
 }
 
 impl Reading {
-    /// The next bytes, as soon as there are any; none at the end.
-    pub(crate) async fn read(&self) -> io::Result<Bytes> {
-        loop {
-            match self {
-                Self::Tcp(half) => half.readable().await?,
-                Self::Unix(half) => half.readable().await?,
-            }
-            let read = READ_BUFFER.with_borrow_mut(|buffer| {
-                let read = match self {
-                    Self::Tcp(half) => half.try_read(buffer),
-                    Self::Unix(half) => half.try_read(buffer),
+    /// The next bytes, as soon as there are any; none at the end. A read that does not fill the buffer is known to be the
+    /// last for now, which spares asking the system once more.
+    pub(crate) async fn read(&mut self) -> io::Result<Bytes> {
+        poll_fn(|context| {
+            READ_BUFFER.with_borrow_mut(|buffer| {
+                let mut read = ReadBuf::new(buffer);
+                let polled = match self {
+                    Self::Tcp(half) => Pin::new(half).poll_read(context, &mut read),
+                    Self::Unix(half) => Pin::new(half).poll_read(context, &mut read),
                 };
-                read.map(|length| Bytes::copy_from_slice(&buffer[..length]))
-            });
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return read,
-            }
-        }
+                polled.map_ok(|()| Bytes::copy_from_slice(read.filled()))
+            })
+        })
+        .await
     }
 }
 

@@ -4,6 +4,8 @@
 #[allow(dead_code)]
 mod simulation;
 
+use bytes::Bytes;
+use psync_server::event::Event;
 use psync_server::rulebook::{Era, Rulebook};
 use simulation::{World, array};
 
@@ -230,4 +232,65 @@ fn a_replica_that_takes_nothing_of_its_snapshot_is_cut_off() {
         "0",
         "nobody wants it any more"
     );
+}
+
+#[test]
+fn a_short_question_is_answered_between_the_commands_of_a_long_pipeline() {
+    let mut world = World::new();
+    world.node(Era::Psync2V7, &[]);
+    let [long, short] = [(); 2].map(|()| world.connect(0));
+    let server = &mut world.nodes[0].server;
+    for (client, bytes) in [
+        (long, "INCR x\r\n".repeat(100)),
+        (short, "GET x\r\n".into()),
+    ] {
+        let bytes = Bytes::from(bytes);
+        server.handle(Event::Received { client, bytes }, world.now_ms);
+    }
+    assert!(server.awaits_turn(long) && !server.awaits_turn(short));
+    world.settle();
+    assert_eq!(world.heard(0, short), "$1\r\n4\r\n");
+    assert!(world.heard(0, long).ends_with(":99\r\n:100\r\n"));
+    assert!(!world.nodes[0].server.has_turns());
+}
+
+#[test]
+fn who_ends_his_side_after_a_long_pipeline_has_all_of_it_executed() {
+    let mut world = World::new();
+    world.node(Era::Psync2V7, &[]);
+    let client = world.connect(0);
+    let server = &mut world.nodes[0].server;
+    let bytes = Bytes::from("INCR x\r\n".repeat(100));
+    server.handle(Event::Received { client, bytes }, world.now_ms);
+    server.handle(Event::Closed { client }, world.now_ms);
+    assert_eq!(world.command(0, "GET x"), "$3\r\n100\r\n");
+}
+
+/// What waits for its turn is in memory: somebody who sends without end is executed as he sends.
+#[test]
+fn what_waits_for_its_turn_is_never_more_than_64_kib() {
+    let mut world = World::new();
+    world.node(Era::Psync2V7, &[]);
+    let [long, short] = [(); 2].map(|()| world.connect(0));
+    let server = &mut world.nodes[0].server;
+    let command = "INCR x\r\n";
+    let bytes = Bytes::from(command.repeat(100_000));
+    server.handle(
+        Event::Received {
+            client: long,
+            bytes,
+        },
+        world.now_ms,
+    );
+    let bytes = Bytes::from("GET x\r\n");
+    server.handle(
+        Event::Received {
+            client: short,
+            bytes,
+        },
+        world.now_ms,
+    );
+    world.settle();
+    let executed = 100_000 - 64 * 1024 / command.len();
+    assert_eq!(world.heard(0, short), format!("$5\r\n{executed}\r\n"));
 }

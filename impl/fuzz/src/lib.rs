@@ -121,6 +121,7 @@ impl Subject {
 
     fn settle(&mut self) {
         loop {
+            while self.server.next_turn(self.now_ms) {}
             let actions = self.server.take_actions();
             if actions.is_empty() {
                 return;

@@ -383,6 +383,7 @@ impl World {
         loop {
             let mut moved = false;
             for index in 0..self.nodes.len() {
+                while self.nodes[index].server.next_turn(self.now_ms) {}
                 let actions: VecDeque<Action> = self.nodes[index].server.take_actions().into();
                 moved |= !actions.is_empty();
                 for action in actions {
