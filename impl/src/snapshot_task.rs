@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::thread::disable_transparent_huge_pages;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
@@ -59,7 +60,9 @@ impl SnapshotTask {
         let (kept, dropped) = oneshot::channel();
         let runtime = Handle::current();
         // On a thread of its own, so that it takes no time from those who are served.
+        let small_pages = SmallPages::from_now_on();
         tokio::task::spawn_blocking(move || {
+            let _small_pages = small_pages;
             runtime.block_on(async {
                 tokio::select! {
                     biased;
@@ -83,6 +86,24 @@ impl SnapshotTask {
     /// The file it becomes, or became.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// As long as this lives, the process is given memory in small pages. A write beside a snapshot needs new memory, and
+/// whoever touches a huge page first waits until the system has filled two mebibytes of it with zeros: we saw 4.5 ms.
+/// Where huge pages cannot be forbidden, snapshots work all the same.
+struct SmallPages;
+
+impl SmallPages {
+    fn from_now_on() -> Self {
+        let _ = disable_transparent_huge_pages(true);
+        Self
+    }
+}
+
+impl Drop for SmallPages {
+    fn drop(&mut self) {
+        let _ = disable_transparent_huge_pages(false);
     }
 }
 
