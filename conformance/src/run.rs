@@ -49,7 +49,7 @@ const NEAREST_SHIPPED_WORLDS: usize = 200_000;
 const NEAREST_WORLDS: usize = 20_000;
 
 /// Everything to be played on a subject in one era and one casting.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Suite {
     /// The era.
     pub era: Era,
