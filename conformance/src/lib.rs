@@ -4,6 +4,7 @@ pub mod binding;
 pub mod conn;
 pub mod control;
 pub mod data;
+pub mod deviation;
 pub mod discover;
 pub mod era;
 pub mod flaws;

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::address;
 use super::swept::SweepRecord;
-use crate::profile::{ControlName, Deviation, Profile};
+use crate::deviation::Deviation;
+use crate::profile::{ControlName, Profile};
 use crate::run::{Report, Suite};
 use crate::verdict::{Failure, Mismatch, Outcome, Verdict};
 

@@ -9,7 +9,8 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde::{Deserialize, Serialize};
 
 use super::junit::{known, not};
-use crate::profile::{Deviation, Profile};
+use crate::deviation::Deviation;
+use crate::profile::Profile;
 use crate::sweep::Wrong;
 
 /// One conversation, held again and again with the network failing at another byte each time.
