@@ -40,7 +40,8 @@ impl Server {
         }
         for effect in effects {
             self.select_in_stream(effect.database);
-            self.feed(&stream::command(&effect.args), Feed::Data);
+            let length = self.history.append_command(&effect.args, &self.rules);
+            self.fed(length, Feed::Data);
         }
         if bracketed && end == TransactionEnd::Exec {
             self.feed(&stream::exec(), Feed::Control);
@@ -60,8 +61,13 @@ impl Server {
 
     /// Appends bytes to the history, from where every replica gets them: written once, never copied again.
     pub(crate) fn feed(&mut self, bytes: &Bytes, kind: Feed) {
-        self.primary.last_command_bytes = bytes.len() as u64;
         self.history.append(bytes, &self.rules);
+        self.fed(bytes.len() as u64, kind);
+    }
+
+    /// Notes that so many bytes came into the history.
+    fn fed(&mut self, length: u64, kind: Feed) {
+        self.primary.last_command_bytes = length;
         self.stream_moved = true;
         if self.rules.backlog_content == BacklogContent::Differs && kind == Feed::Data {
             let last = self.history.stream.end().back(b"?\r\n".len() as u64);

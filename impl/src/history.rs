@@ -142,9 +142,20 @@ impl History {
     /// Puts bytes into the stream; with a backlog they are counted too.
     pub fn append(&mut self, bytes: &Bytes, rules: &Rulebook) {
         self.stream.append(bytes);
+        self.count(bytes.len() as u64, rules);
+    }
+
+    /// The same for a command, whose length in bytes it says.
+    pub fn append_command(&mut self, args: &[Bytes], rules: &Rulebook) -> u64 {
+        let length = self.stream.append_command(args);
+        self.count(length, rules);
+        length
+    }
+
+    fn count(&mut self, length: u64, rules: &Rulebook) {
         if let Some(backlog) = &mut self.backlog {
-            self.offset = self.offset.advanced(bytes.len() as u64);
-            backlog.append(bytes.len() as u64, rules.trim);
+            self.offset = self.offset.advanced(length);
+            backlog.append(length, rules.trim);
         }
     }
 

@@ -151,13 +151,28 @@ impl Reply {
 
 /// A command as it stands in the replication stream: an array of bulk strings (PROTOCOL §2.5).
 pub fn encode_command<A: AsRef<[u8]>>(args: &[A]) -> Bytes {
-    let payload: usize = args.iter().map(|arg| arg.as_ref().len() + 16).sum();
-    let mut out = BytesMut::with_capacity(payload + 16);
-    put_length(&mut out, b'*', args.len());
-    for arg in args {
-        put_bulk(&mut out, arg.as_ref());
-    }
+    let mut out = BytesMut::with_capacity(command_room(args));
+    put_command(&mut out, args);
     out.freeze()
+}
+
+/// Bytes that a command takes in the stream, or a little more.
+pub(crate) fn command_room<A: AsRef<[u8]>>(args: &[A]) -> usize {
+    /// A mark, the digits of any length, and two ends of line.
+    const AROUND: usize = 1 + 20 + 2 * 2;
+    AROUND
+        + args
+            .iter()
+            .map(|arg| AROUND + arg.as_ref().len())
+            .sum::<usize>()
+}
+
+/// The same as [`encode_command`], behind what a buffer holds.
+pub(crate) fn put_command<A: AsRef<[u8]>>(out: &mut BytesMut, args: &[A]) {
+    put_length(out, b'*', args.len());
+    for arg in args {
+        put_bulk(out, arg.as_ref());
+    }
 }
 
 /// A signed 64-bit decimal in the one spelling that Redis accepts: no plus, no leading zeros, no spaces, no `-0`.

@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::resp::{command_room, encode_command, put_command};
+
 /// Commands from this length on are kept as they came instead of being copied.
 const SHARED_FROM: usize = 4 * 1024;
 
@@ -58,13 +60,34 @@ pub struct SharedStream {
 }
 
 impl SharedStream {
+    /// Appends a command, and says how many bytes it takes. A short one is written where it stays.
+    pub fn append_command(&mut self, args: &[Bytes]) -> u64 {
+        let room = command_room(args);
+        if room >= SHARED_FROM {
+            let bytes = encode_command(args);
+            self.append(&bytes);
+            return bytes.len() as u64;
+        }
+        self.make_room(room);
+        let before = self.tail.len();
+        put_command(&mut self.tail, args);
+        let length = (self.tail.len() - before) as u64;
+        self.end = self.end.advanced(length);
+        length
+    }
+
+    /// Takes another block if the rest of this one is too short.
+    fn make_room(&mut self, bytes: usize) {
+        if self.tail.capacity() - self.tail.len() < bytes {
+            self.seal();
+            self.tail.reserve(BLOCK);
+        }
+    }
+
     /// Appends bytes.
     pub fn append(&mut self, bytes: &Bytes) {
         if bytes.len() < SHARED_FROM {
-            if self.tail.capacity() - self.tail.len() < bytes.len() {
-                self.seal();
-                self.tail.reserve(BLOCK);
-            }
+            self.make_room(bytes.len());
             self.tail.extend_from_slice(bytes);
         } else {
             self.seal();
@@ -177,6 +200,21 @@ mod tests {
         let end = stream.end();
         assert_eq!(stream.share(Position(0), end, 1).concat().len(), 5_000);
         assert_eq!(stream.share(Position(0), end, 5_001).concat().len(), 10_000);
+    }
+
+    #[test]
+    fn a_command_is_written_as_it_is_encoded_however_long() {
+        let (mut stream, mut expected) = (SharedStream::default(), Vec::new());
+        for length in [0, 1, 9, 10, 1_000, SHARED_FROM - 30, SHARED_FROM, BLOCK, 3] {
+            let args = [Bytes::from_static(b"SET"), Bytes::from(vec![b'v'; length])];
+            let command = encode_command(&args);
+            assert_eq!(stream.append_command(&args), command.len() as u64);
+            expected.extend_from_slice(&command);
+        }
+        let end = stream.end();
+        assert_eq!(end.0, expected.len() as u64);
+        let shared = stream.share(Position(0), end, u64::MAX).concat();
+        assert!(shared == expected);
     }
 
     #[test]
