@@ -76,7 +76,7 @@ impl Server {
                 loading.heard_ms = now_ms;
                 self.put_link(Link::Loading(loading));
             }
-            Some(Link::Connected(connected)) => self.stream_received(connected, &bytes, now_ms),
+            Some(Link::Connected(connected)) => self.stream_received(connected, bytes, now_ms),
             Some(other) => self.put_link(other),
             None => {}
         }
@@ -127,12 +127,11 @@ impl Server {
         }
         // The kept half of a command was counted when it was read: it is parsed again, not counted again.
         connected.input.extend_from_slice(&cached.unparsed);
-        connected.unapplied.extend_from_slice(&cached.unparsed);
-        let rest = handshake.input.freeze();
-        self.stream_established(connected, &rest, now_ms);
+        connected.unrelayed.push(cached.unparsed);
+        self.stream_established(connected, handshake.input.freeze(), now_ms);
     }
 
-    pub(crate) fn stream_established(&mut self, connected: Connected, rest: &[u8], now_ms: u64) {
+    pub(crate) fn stream_established(&mut self, connected: Connected, rest: Bytes, now_ms: u64) {
         if let Some(following) = self.following() {
             following.backoff_ms = 0;
         }
@@ -140,27 +139,43 @@ impl Server {
     }
 
     /// Bytes of the stream: every one counts (PROTOCOL §2.5).
-    fn stream_received(&mut self, mut connected: Box<Connected>, bytes: &[u8], now_ms: u64) {
+    fn stream_received(&mut self, mut connected: Box<Connected>, bytes: Bytes, now_ms: u64) {
         connected.heard_ms = now_ms;
         connected.read = connected.read.advanced(bytes.len() as u64);
-        connected.input.extend_from_slice(bytes);
-        connected.unapplied.extend_from_slice(bytes);
-        loop {
-            if self.paused().is_some() {
-                return self.put_link(Link::Connected(connected));
+        connected.input.extend_from_slice(&bytes);
+        connected.unrelayed.push(bytes);
+        let applied = self.apply_input(&mut connected, now_ms);
+        self.relay_applied(&mut connected);
+        match applied {
+            Ok(()) => self.put_link(Link::Connected(connected)),
+            Err(what) => self.stream_broken(&connected, &what, now_ms),
+        }
+    }
+
+    /// Executes the whole commands that have come, unless a pause holds them; an error says what no primary writes.
+    fn apply_input(&mut self, connected: &mut Connected, now_ms: u64) -> Result<(), String> {
+        while self.paused().is_none() {
+            let decoded = connected.decoder.decode(&mut connected.input);
+            let Some(request) = decoded.map_err(|error| error.to_string())? else {
+                return Ok(());
+            };
+            if request.inline && !request.args.is_empty() {
+                return Err("an inline command".to_owned());
             }
-            let Connected { decoder, input, .. } = connected.as_mut();
-            match decoder.decode(input) {
-                Ok(None) => return self.put_link(Link::Connected(connected)),
-                Ok(Some(request)) if request.inline && !request.args.is_empty() => {
-                    return self.stream_broken(&connected, "an inline command", now_ms);
-                }
-                Ok(Some(request)) => {
-                    if let Err(error) = self.apply(&mut connected, request, now_ms) {
-                        return self.stream_broken(&connected, &error.to_string(), now_ms);
-                    }
-                }
-                Err(error) => return self.stream_broken(&connected, &error.to_string(), now_ms),
+            let applied = self.apply(connected, request, now_ms);
+            applied.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Puts what was applied into our own stream: large pieces are kept there as they came.
+    fn relay_applied(&mut self, connected: &mut Connected) {
+        let applied = connected
+            .unrelayed
+            .take(mem::take(&mut connected.relayable));
+        if self.rules.relay == Relay::Verbatim {
+            for piece in applied {
+                self.feed(&piece, Feed::Control);
             }
         }
     }
@@ -179,12 +194,9 @@ impl Server {
             self.execute_from_primary(&mut connected.session, request, now_ms)?;
         }
         if connected.session.transaction.is_none() {
-            let unit = connected.unapplied.split_to(connected.consumed).freeze();
-            connected.consumed = 0;
-            connected.applied = connected.applied.advanced(unit.len() as u64);
-            if self.rules.relay == Relay::Verbatim {
-                self.feed(&unit, Feed::Control);
-            }
+            let unit = mem::take(&mut connected.consumed);
+            connected.relayable += unit;
+            connected.applied = connected.applied.advanced(unit as u64);
         }
         Ok(())
     }
@@ -294,7 +306,7 @@ impl Server {
         };
         let mut cached = CachedPrimary::at(connected.history, counted, connected.session.database);
         if self.rules.half_input == HalfInput::Kept {
-            cached.unparsed = connected.unapplied.freeze().slice(connected.consumed..);
+            cached.unparsed = connected.unrelayed.concat().slice(connected.consumed..);
         }
         if self.rules.open_transaction == OpenTransaction::Kept {
             cached.session = connected.session;

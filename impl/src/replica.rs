@@ -169,9 +169,11 @@ pub struct Connected {
     pub input: BytesMut,
     /// Finds the commands in them.
     pub decoder: RequestDecoder,
-    /// All bytes that are not yet part of an applied unit, as they came.
-    pub unapplied: BytesMut,
-    /// How many of these belong to commands that were executed or queued.
+    /// All bytes that are not yet in our own stream, as they came.
+    pub unrelayed: Pieces,
+    /// How many of these are part of applied units.
+    pub relayable: usize,
+    /// How many after those belong to commands that were executed or queued.
     pub consumed: usize,
     /// All bytes read.
     pub read: ReplOffset,
@@ -186,6 +188,10 @@ pub struct Connected {
     /// When the primary was last heard.
     pub heard_ms: u64,
 }
+
+/// Bytes in the pieces in which they came, to be handed on without a copy.
+#[derive(Debug, Default)]
+pub struct Pieces(VecDeque<Bytes>);
 
 /// A primary that does not keep to the protocol.
 #[derive(Debug, thiserror::Error)]
@@ -292,6 +298,36 @@ impl Link {
     }
 }
 
+impl Pieces {
+    /// Adds bytes behind the others.
+    pub fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.0.push_back(bytes);
+        }
+    }
+
+    /// Takes so many bytes off the front, or all if there are fewer.
+    pub fn take(&mut self, mut count: usize) -> Vec<Bytes> {
+        let mut taken = Vec::new();
+        while count > 0
+            && let Some(mut first) = self.0.pop_front()
+        {
+            let part = first.split_to(count.min(first.len()));
+            count -= part.len();
+            taken.push(part);
+            if !first.is_empty() {
+                self.0.push_front(first);
+            }
+        }
+        taken
+    }
+
+    /// All of them in one.
+    pub fn concat(self) -> Bytes {
+        Vec::from(self.0).concat().into()
+    }
+}
+
 impl Connected {
     /// A stream that begins after `offset`.
     pub fn new(
@@ -313,7 +349,8 @@ impl Connected {
             session,
             input: BytesMut::new(),
             decoder: RequestDecoder::new(limits),
-            unapplied: BytesMut::new(),
+            unrelayed: Pieces::default(),
+            relayable: 0,
             consumed: 0,
             read: offset,
             applied: offset,
@@ -355,4 +392,21 @@ pub fn parse_label(rest: &[u8]) -> Option<Label> {
         id,
         offset: ReplOffset::new(offset),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_taken_over_their_borders_and_the_rest_stays() {
+        let mut pieces = Pieces::default();
+        for text in ["abc", "", "def", "ghi"] {
+            pieces.push(Bytes::from(text));
+        }
+        assert_eq!(pieces.take(0), Vec::<Bytes>::new());
+        assert_eq!(pieces.take(4), ["abc", "d"]);
+        assert_eq!(pieces.take(2), ["ef"]);
+        assert_eq!(pieces.concat(), "ghi");
+    }
 }

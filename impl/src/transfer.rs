@@ -153,7 +153,7 @@ impl Server {
             self.acknowledge(&connected);
         }
         self.log("MASTER <-> REPLICA sync: Finished with success");
-        self.stream_established(connected, &loading.rest, now_ms);
+        self.stream_established(connected, loading.rest.freeze(), now_ms);
     }
 
     fn connected_after_load(
