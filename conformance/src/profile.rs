@@ -511,7 +511,7 @@ mod tests {
             .collect();
         expect![[r#"
             the profile mine.toml cannot be used: TOML parse error at line 4, column 1 unknown field `colour`, expected one of `name`, `command`, `connect`, `replica_args`, `era`, `snapshot`, `waits`, `controls`, `config`, `deviations`, `ready`
-            the profile mine.toml cannot be used: TOML parse error at line 4, column 13 unknown variant `fly`, expected one of `directives`, `config-set`, `backlog-size`, `save`, `diskless-sync`, `diskless-delay`, `key-save-delay`, `backlog-ttl`, `restart`, `kill`, `info`, `wait`
+            the profile mine.toml cannot be used: TOML parse error at line 4, column 13 unknown variant `fly`, expected one of `directives`, `config-set`, `backlog-size`, `save`, `diskless-sync`, `diskless-delay`, `key-save-delay`, `stop-snapshot`, `backlog-ttl`, `restart`, `kill`, `info`, `wait`
             the profile mine.toml cannot be used: TOML parse error at line 4, column 22 a wait must be between 1 and 600000 milliseconds, and 0 came
             the profile mine.toml cannot be used: TOML parse error at line 4, column 1 duplicate key
             the profile mine.toml cannot be used: TOML parse error at line 3, column 11 a quotation mark is not closed in: server "x
