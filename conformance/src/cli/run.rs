@@ -117,6 +117,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         profile.deviations.clear();
     }
     if args.dry_run {
+        // Whoever has read enough may close the pipe.
+        sigpipe::reset();
         announce_cases(&profile, &derive(args, &profile, &eras)?);
         return Ok(ExitCode::SUCCESS);
     }
@@ -187,8 +189,6 @@ fn announce(suites: &[Suite]) {
 }
 
 fn announce_cases(profile: &Profile, suites: &[Suite]) {
-    // Whoever has read enough may close the pipe.
-    sigpipe::reset();
     for case in suites.iter().flat_map(|suite| &suite.cases) {
         let missing = needs::missing(case, profile);
         let note = missing.map_or_else(String::new, |control| {
