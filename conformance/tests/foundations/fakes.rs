@@ -255,7 +255,7 @@ fn played_primary_serves_several_replicas_and_names_their_faults() {
     ));
 }
 
-/// KeyDB begins with a `PING` of its own name, and listens to what is said to its `REPLCONF uuid`.
+/// Some servers begin with a `PING` of their own, and listen to what is said to their `REPLCONF uuid`.
 #[test]
 fn played_primary_answers_words_it_does_not_know_as_redis_does_until_it_was_asked() {
     let primary = PlayedPrimary::listen(LIMIT, transcript("primary")).unwrap();
