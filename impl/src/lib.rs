@@ -83,6 +83,7 @@ mod snapshots;
 mod socket;
 pub mod stream;
 mod transfer;
+mod turns;
 mod waiting;
 mod watching;
 

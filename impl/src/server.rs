@@ -27,6 +27,7 @@ use crate::rdb::ReplicationFields;
 use crate::replica::{CachedPrimary, Link, Role};
 use crate::resp::{Limits, Reply, RequestDecoder};
 use crate::rulebook::{Rulebook, SavedLabel};
+use crate::turns::is_end_of_turn;
 use crate::watching::Interest;
 
 /// The longest time between two ticks; the precision of every timer here.
@@ -34,13 +35,6 @@ pub const TICK_MS: u64 = 50;
 
 /// Replies shorter than this together are copied into an allocation of their own length, which may wait for a slow reader.
 const COPIED_ANSWERS: usize = 64 * 1024;
-
-/// Commands of one connection that are executed in a row while others wait: few enough that a short question is not
-/// answered after long pipelines, enough that taking turns costs little beside them.
-const COMMANDS_IN_TURN: usize = 4;
-
-/// Bytes of commands of one connection that may wait for its turn; what goes beyond is executed as it comes.
-const WAITING_BYTES: usize = 64 * 1024;
 
 /// What `INFO` counts since the start or since `CONFIG RESETSTAT`.
 #[derive(Debug, Default, Clone)]
@@ -115,7 +109,7 @@ pub struct Server {
     /// The connections that asked for the stream: few among many, and looked at for every write.
     pub(crate) attached: BTreeSet<ClientId>,
     /// The connections with commands that wait for their turn, in order; some may have had it or be gone.
-    turns: VecDeque<ClientId>,
+    pub(crate) turns: VecDeque<ClientId>,
     /// Whether our own snapshot file is still being read: until then nothing is known.
     pub(crate) starting: bool,
     pub(crate) role: Role,
@@ -239,38 +233,6 @@ impl Server {
             Event::Terminate => self.terminate(now_ms),
         }
         self.resume_released(now_ms);
-    }
-
-    /// Executes some commands of the connection that has waited longest for its turn; false if none waits.
-    pub fn next_turn(&mut self, now_ms: u64) -> bool {
-        while let Some(id) = self.turns.pop_front() {
-            if self.take_turn(id, now_ms) {
-                self.resume_released(now_ms);
-                return true;
-            }
-        }
-        false
-    }
-
-    fn take_turn(&mut self, id: ClientId, now_ms: u64) -> bool {
-        let client = self.clients.get_mut(&id);
-        let waited = client.is_some_and(|client| mem::take(&mut client.awaits_turn));
-        if waited {
-            self.process_input(id, now_ms);
-        }
-        waited
-    }
-
-    /// Whether commands of a connection wait for its turn, so that more answers follow.
-    pub fn awaits_turn(&self, id: ClientId) -> bool {
-        self.clients
-            .get(&id)
-            .is_some_and(|client| client.awaits_turn)
-    }
-
-    /// Whether connections may wait for their turn.
-    pub fn has_turns(&self) -> bool {
-        !self.turns.is_empty()
     }
 
     /// Says what the time of day is, which may be any after somebody has set it. Timers do not care; deadlines of keys do,
@@ -535,11 +497,8 @@ impl Server {
                 self.log("A connection asked for more at once than client-output-buffer-limit allows and is cut off");
                 return self.close(id, now_ms);
             }
-            if executed >= COMMANDS_IN_TURN && (1..=WAITING_BYTES).contains(&client.input.len()) {
-                if !mem::replace(&mut client.awaits_turn, true) {
-                    self.turns.push_back(id);
-                }
-                return;
+            if is_end_of_turn(executed, client.input.len()) {
+                return self.await_turn(id);
             }
             executed += 1;
             match client.decoder.decode(&mut client.input) {

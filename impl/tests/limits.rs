@@ -249,7 +249,7 @@ fn a_short_question_is_answered_between_the_commands_of_a_long_pipeline() {
     }
     assert!(server.awaits_turn(long) && !server.awaits_turn(short));
     world.settle();
-    assert_eq!(world.heard(0, short), "$1\r\n4\r\n");
+    assert_eq!(world.heard(0, short), "$2\r\n64\r\n");
     assert!(world.heard(0, long).ends_with(":99\r\n:100\r\n"));
     assert!(!world.nodes[0].server.has_turns());
 }
