@@ -15,10 +15,10 @@ use crate::profile::{ControlName, Profile};
 
 /// The controls a case needs that the subject does not offer; the first one is the reason to skip it.
 pub fn missing(case: &Case, profile: &Profile) -> Option<ControlName> {
-    let has = |control: &ControlName| match case.header.casting {
-        Casting::Primary if !queues_up(case) => profile.can_do(*control),
-        // What several processes do at once is held by what they can be told, or not at all.
-        _ => profile.offers(*control),
+    // What several processes do at once is held by what they can be told, or not at all.
+    let is_alone = case.header.casting == Casting::Primary;
+    let has = |control: &ControlName| {
+        profile.offers(*control) || is_alone && profile.can_do(*control) && !queues_up(case)
     };
     let needed = needed(case, profile.snapshot);
     needed.into_iter().find(|control| !has(control))

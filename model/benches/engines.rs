@@ -11,7 +11,6 @@ use psync_model::survey::{Means, survey};
 use psync_model::walk::{Limits, walk};
 use psync_model::world::World;
 use stateright::{Checker, Model};
-use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::process::Command;
 use std::time::Instant;
@@ -188,8 +187,7 @@ fn write_into(file: &str, table: &str) {
     let old = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
     let (before, rest) = old.split_once(BEGIN).expect("a document with its marks");
     let (_, after) = rest.split_once(END).expect("a document with both marks");
-    let mut new = String::new();
-    let _ = write!(new, "{before}{BEGIN}\n{table}{END}{after}");
+    let new = format!("{before}{BEGIN}\n{table}{END}{after}");
     std::fs::write(file, new).unwrap_or_else(|error| panic!("{file}: {error}"));
 }
 

@@ -4,13 +4,12 @@
 //! A process that writes a few keys has ended before anybody could stop it. One large value makes it last some dozens of
 //! milliseconds; compressed it weighs little on the wire.
 use std::thread;
-use std::time::Duration;
 
 use psync_model::casting::Casting;
 use psync_model::step::Step;
 use psync_model::world::{Framing, NodeId, World};
 
-use super::children::{self, Stopped};
+use super::children::{self, LOOK_PAUSE, Stopped};
 use super::holds::Fate;
 use super::{PRIMARY, Server, Stage, Trouble, required};
 use crate::binding::BASE_KEY;
@@ -19,9 +18,6 @@ use crate::profile::ControlName;
 
 /// The last byte of the large value.
 const WEIGHT_BYTES: &str = "33554431";
-
-/// The pause between two looks for a process that is to be stopped.
-const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 impl Server {
     /// Stopped processes stay where they are, in the way of the next snapshot.
@@ -33,10 +29,16 @@ impl Server {
 
     /// Whether a snapshot that it says it is making is one for a replica.
     pub(super) fn saves_for_somebody(&self) -> bool {
-        let Some(blocking) = &self.blocking else {
-            return true;
-        };
-        self.children().iter().any(|child| !blocking.has(*child))
+        self.blocking.is_none() || !self.unblocking_children().is_empty()
+    }
+
+    /// The processes that it has started, without those that stand in the way.
+    fn unblocking_children(&self) -> Vec<i32> {
+        let mut children = self.children();
+        if let Some(blocking) = &self.blocking {
+            children.retain(|child| !blocking.has(*child));
+        }
+        children
     }
 
     fn children(&self) -> Vec<i32> {
@@ -98,16 +100,10 @@ impl Stage {
             return Ok(());
         }
         self.unblock(node);
-        let deadline = self.deadline();
-        while !self.server(node).children().is_empty() {
-            if deadline.remaining().is_none() {
-                return Err(Trouble::Parted(
-                    "the subject did not notice the end of its process".to_string(),
-                ));
-            }
-            thread::sleep(LOOK_PAUSE);
-        }
-        Ok(())
+        let what = "the subject did not notice the end of its process";
+        self.wait_until(node, what, |server| {
+            server.children().is_empty().then_some(())
+        })
     }
 
     /// Stops the process that writes the snapshot just released, as soon as it is there, where nothing slows it down.
@@ -126,19 +122,27 @@ impl Stage {
     }
 
     fn catch(&mut self, node: NodeId) -> Result<Stopped, Trouble> {
+        let what = "the process that writes the snapshot could not be stopped in time";
+        self.wait_until(node, what, |server| {
+            let new = server.unblocking_children();
+            (!new.is_empty()).then(|| Stopped::stop(new))
+        })
+    }
+
+    /// Looks at the processes of a subject until there is what is looked for; `missed` says what it was.
+    fn wait_until<T>(
+        &mut self,
+        node: NodeId,
+        missed: &str,
+        look: impl Fn(&Server) -> Option<T>,
+    ) -> Result<T, Trouble> {
         let deadline = self.deadline();
         loop {
-            let server = self.server(node);
-            let blocking = server.blocking.as_ref();
-            let is_new = |child: &i32| !blocking.is_some_and(|blocking| blocking.has(*child));
-            let new: Vec<i32> = server.children().into_iter().filter(is_new).collect();
-            if !new.is_empty() {
-                return Ok(Stopped::stop(new));
+            if let Some(found) = look(self.server(node)) {
+                return Ok(found);
             }
             if deadline.remaining().is_none() {
-                return Err(Trouble::Parted(
-                    "the process that writes the snapshot could not be stopped in time".to_string(),
-                ));
+                return Err(Trouble::Parted(missed.to_string()));
             }
             thread::sleep(LOOK_PAUSE);
         }

@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::conn::Deadline;
 
-/// The pause between two looks whether one has ended: a moment, since it was killed.
-const LOOK_PAUSE: Duration = Duration::from_millis(1);
+/// The pause between two looks whether one is there or has ended: a moment, since it was asked for or killed.
+pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// Those of a process.
 pub(super) fn of(process: u32) -> Vec<i32> {
