@@ -206,7 +206,9 @@ fn start(mut serve: Serve) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(listen_and_serve(serve));
+    // As a task like the connections it is woken with them; what `block_on` runs itself costs a look at the sockets each time.
+    let serving = runtime.spawn(listen_and_serve(serve));
+    let served = runtime.block_on(serving).map_err(io::Error::other)?;
     runtime.shutdown_timeout(EXIT_WAIT);
     served
 }

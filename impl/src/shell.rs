@@ -329,9 +329,10 @@ impl Shell {
         }
     }
 
-    /// Offers to the system what was decided for each connection.
+    /// Offers to the system what was decided for each connection, newest first: a command goes to the replicas before its
+    /// client hears that it was executed.
     fn flush(&mut self) {
-        for client in std::mem::take(&mut self.unflushed) {
+        for client in std::mem::take(&mut self.unflushed).into_iter().rev() {
             let Some(connection) = self.connections.get_mut(&client) else {
                 continue;
             };
