@@ -14,7 +14,7 @@ use stateright::{Checker, Model, Property as Claim};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 impl Model for Search {
     type State = World;
@@ -89,10 +89,11 @@ pub struct Opinion {
 /// How often stateright tells of its progress.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
 
-/// Has stateright visit a whole scope, breadth first, on all processors.
+/// Has stateright visit a whole scope, breadth first, on all processors, or as far as so many states and so much time go.
 pub fn second_opinion(
     search: &Search,
     max_states: Option<usize>,
+    timeout: Option<Duration>,
     watch: impl FnMut(Progress),
 ) -> Opinion {
     let threads = available_parallelism().map_or(1, usize::from);
@@ -100,6 +101,10 @@ pub fn second_opinion(
     if let Some(most) = max_states {
         builder = builder.target_state_count(most);
     }
+    if let Some(most) = timeout {
+        builder = builder.timeout(most);
+    }
+    let started = Instant::now();
     let mut listener = Listener { watch, broken: 0 };
     let done = builder.spawn_bfs().report(&mut listener);
     let broken = listener.broken;
@@ -107,6 +112,8 @@ pub fn second_opinion(
     let end = match max_states {
         _ if broken != 0 => End::Violated,
         Some(most) if generated >= most => End::TooManyStates,
+        // It does not say whether it was done just then.
+        _ if timeout.is_some_and(|most| started.elapsed() >= most) => End::Interrupted,
         _ => End::Complete,
     };
     Opinion {

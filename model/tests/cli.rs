@@ -148,6 +148,30 @@ fn a_check_that_was_stopped_proves_nothing() {
 }
 
 #[test]
+fn whichever_engine_lacks_memory_or_time_says_so() {
+    let pair = ["check", "--era", "psync", "--scope", "pair"];
+    for engine in ["walk", "survey"] {
+        let short = ["--engine", engine, "--memory", "1MB"];
+        let (status, out, _) = run(&[&pair[..], &short].concat());
+        assert_eq!(status, Some(2), "{engine}");
+        assert!(
+            out.contains("of memory, and the whole scope takes more"),
+            "{engine}: {out}"
+        );
+    }
+    let other = ["--engine", "stateright"];
+    let (status, out, error) = run(&[&pair[..], &other, &["--memory", "1MB"]].concat());
+    assert_eq!((status, out.as_str()), (Some(2), ""));
+    assert!(
+        error.contains("of memory, and the whole scope takes more"),
+        "{error}"
+    );
+    let (status, out, _) = run(&[&pair[..], &other, &["--timeout", "300ms"]].concat());
+    assert_eq!(status, Some(2));
+    assert!(out.contains("bounded: stopped after 300 ms"), "{out}");
+}
+
+#[test]
 fn a_violation_is_shown_and_kept_as_a_case_a_drawing_and_a_trace() {
     let folder = TempDir::new().unwrap();
     let flaw = [

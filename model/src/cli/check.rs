@@ -6,7 +6,7 @@ use super::own_scope::{Changes, Chosen};
 use super::report::{print_bounds, print_branching, print_counts, print_coverage};
 use super::report::{print_matrix, print_properties};
 use super::select::{fault_named, rulebook, scope_named};
-use super::units::duration;
+use super::units::{bytes, duration};
 use super::{Outcome, counterexample, record};
 use anyhow::ensure;
 use psync_model::fault::Fault;
@@ -42,8 +42,8 @@ viewers. A server that is not wrong in this way does not follow the case to its 
 Verdict and exit status:
   complete   every state of the scope was visited and nothing is violated: 0, proved within the bounds
   violated   something is, and the shortest way to it is shown: 1
-  bounded    the work was stopped before its end, by --max-states or --timeout, and until there nothing was
-             violated: 2, nothing is proved
+  bounded    the work was stopped before its end, by --max-states, --timeout or the lack of memory, and until there
+             nothing was violated: 2, nothing is proved
 A wrong question is answered with 2 as well, and says so on standard error.";
 
 /// What to check.
@@ -77,6 +77,9 @@ pub(crate) struct Args {
     /// Stop after so long with an era (`90s`, `10m`); what was not violated by then is not proved
     #[arg(long, value_parser = duration)]
     timeout: Option<Duration>,
+    /// Stop with so much memory (`8GiB`) instead of nine tenths of what is free; what was not violated by then is not proved
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    memory: Option<u64>,
     /// Print everything as one JSON document instead of text
     #[arg(long)]
     json: bool,
@@ -118,10 +121,6 @@ impl Args {
 
     fn job(&self, era: Era) -> anyhow::Result<Job> {
         ensure!(
-            self.timeout.is_none() || self.engine != Engine::Stateright,
-            "stateright cannot be stopped after a time: take --max-states, or leave --engine away"
-        );
-        ensure!(
             self.threads.is_none() || self.engine == Engine::Survey,
             "only a survey has a choice of threads: --engine survey --threads N"
         );
@@ -143,6 +142,7 @@ impl Args {
             scope,
             max_states: self.max_states.map(usize::from),
             timeout: self.timeout,
+            memory: self.memory,
             threads: self.threads.unwrap_or(Means::all().threads),
         })
     }

@@ -1,10 +1,11 @@
 //! One check: an era in a scope, visited by one of the engines, and what it found.
 
-use super::Outcome;
+use super::memory::Memory;
 use super::own_scope::Chosen;
 use super::progress::{Count, Meter};
 use super::report::not_applicable;
-use super::units::readable_duration;
+use super::units::{readable_bytes, readable_duration};
+use super::{MISUSE, Outcome};
 use clap::ValueEnum;
 use indicatif::HumanCount;
 use psync_model::case::Case;
@@ -54,6 +55,8 @@ pub(crate) struct Job {
     pub(crate) max_states: Option<usize>,
     /// After how long to stop.
     pub(crate) timeout: Option<Duration>,
+    /// With how much memory to stop, in bytes; with what is there unless told otherwise.
+    pub(crate) memory: Option<u64>,
     /// How many threads a survey has.
     pub(crate) threads: NonZeroUsize,
 }
@@ -183,13 +186,14 @@ impl Job {
 
     fn walk(&self) -> Findings {
         let mut meter = Meter::new(format!("{} {}", self.era, self.scope.name));
+        let mut memory = Memory::limited_to(self.memory);
         let most = Limits::PROVE.max_states;
         let limits = Limits {
             max_states: self.max_states.unwrap_or(most).min(most),
             ..Limits::PROVE
         };
         let found = walk(&self.search, limits, |progress| {
-            self.goes_on(progress, &mut meter)
+            self.goes_on(progress, &mut meter, &mut memory)
         });
         let (liveness, stuck) = self.judge_liveness(found.states, found.end, &mut meter);
         let violation = found.violations.into_iter().next();
@@ -199,7 +203,7 @@ impl Job {
             edges: found.edges,
             depth: found.depth,
             end: found.end,
-            limit: self.limit(found.end, limits.max_states),
+            limit: self.limit(found.end, limits.max_states, &memory),
             elapsed: meter.elapsed(),
             verdicts: self.verdicts(broken, found.end, &liveness),
             fired: Some(found.fired),
@@ -212,19 +216,20 @@ impl Job {
     /// A survey finds that something is broken, and the walk to it how.
     fn survey(&self) -> Findings {
         let mut meter = Meter::new(format!("{} {}, survey", self.era, self.scope.name));
+        let mut memory = Memory::limited_to(self.memory);
         let all = Means::all();
         let means = Means {
             max_states: self.max_states.unwrap_or(all.max_states),
             threads: self.threads,
         };
-        let watch = |progress| self.goes_on(progress, &mut meter);
+        let watch = |progress| self.goes_on(progress, &mut meter, &mut memory);
         let found = survey(&self.search, means, watch);
         let (liveness, stuck) = self.judge_liveness(found.states, found.end, &mut meter);
         let elapsed = meter.elapsed();
+        let limit = self.limit(found.end, found.states, &memory);
         let violation = (found.end == End::Violated).then(|| {
             let walk = walk(&self.search, Limits::PROVE, |progress| {
-                meter.count(Count::with_queue(progress));
-                true
+                has_memory(Count::with_queue(progress), &mut meter, &mut memory)
             });
             walk.violations.into_iter().next()
         });
@@ -233,7 +238,7 @@ impl Job {
             edges: found.edges,
             depth: found.depth,
             end: found.end,
-            limit: self.limit(found.end, found.states),
+            limit,
             elapsed,
             verdicts: self.verdicts(found.broken, found.end, &liveness),
             fired: Some(found.fired),
@@ -243,23 +248,31 @@ impl Job {
         }
     }
 
-    /// Tells of the progress; whether there is time left.
-    fn goes_on(&self, progress: Progress, meter: &mut Meter) -> bool {
-        meter.count(Count::with_queue(progress));
-        self.timeout.is_none_or(|most| meter.elapsed() < most)
+    /// Tells of the progress; whether there is time and memory left.
+    fn goes_on(&self, progress: Progress, meter: &mut Meter, memory: &mut Memory) -> bool {
+        has_memory(Count::with_queue(progress), meter, memory)
+            && self.timeout.is_none_or(|most| meter.elapsed() < most)
     }
 
     fn stateright(&self) -> Findings {
         let mut meter = Meter::new(format!("{} {}, stateright", self.era, self.scope.name));
-        let watch = |progress: Progress| meter.count(Count::without_queue(progress));
-        let found = second_opinion(&self.search, self.max_states, watch);
+        let mut memory = Memory::limited_to(self.memory);
+        let watch = |progress: Progress| {
+            if !has_memory(Count::without_queue(progress), &mut meter, &mut memory) {
+                // Its threads cannot be told to stop, and nothing is known of what they found.
+                let why = after_memory(&memory);
+                eprintln!("psync-model: stateright was stopped after {why}");
+                std::process::exit(MISUSE.into());
+            }
+        };
+        let found = second_opinion(&self.search, self.max_states, self.timeout, watch);
         let liveness = Verdict::NotJudged("this engine has no graph; leave --engine away".into());
         Findings {
             states: found.states,
             edges: found.edges,
             depth: found.depth,
             end: found.end,
-            limit: self.limit(found.end, found.states),
+            limit: self.limit(found.end, found.states, &memory),
             elapsed: meter.elapsed(),
             verdicts: self.verdicts(found.broken, found.end, &liveness),
             fired: None,
@@ -270,9 +283,10 @@ impl Job {
     }
 
     /// The limit that ended the search, in words.
-    fn limit(&self, end: End, states: usize) -> Option<String> {
+    fn limit(&self, end: End, states: usize, memory: &Memory) -> Option<String> {
         match end {
             End::TooManyStates => Some(format!("{} states", HumanCount(states as u64))),
+            End::Interrupted if memory.is_used_up() => Some(after_memory(memory)),
             End::Interrupted => self.timeout.map(readable_duration),
             End::Complete | End::Violated => None,
         }
@@ -345,6 +359,19 @@ impl Job {
 
 /// Why most properties are not judged as shipped.
 const ONLY_OUTSIDE: &str = "only what somebody outside can see is watched";
+
+/// Tells of the progress; whether there is memory left.
+fn has_memory(count: Count, meter: &mut Meter, memory: &mut Memory) -> bool {
+    memory.look();
+    meter.count(count.and_memory(memory.used()));
+    !memory.is_used_up()
+}
+
+/// The limit on memory, in words.
+fn after_memory(memory: &Memory) -> String {
+    let used = readable_bytes(memory.used());
+    format!("{used} of memory, and the whole scope takes more (--memory sets the limit)")
+}
 
 fn not_judged(why: &str) -> Verdict {
     Verdict::NotJudged(why.to_owned())

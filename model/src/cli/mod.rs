@@ -14,6 +14,7 @@ mod faults;
 mod graph;
 mod job;
 mod keep;
+mod memory;
 mod mutate;
 mod own_scope;
 mod page;

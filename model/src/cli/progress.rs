@@ -1,5 +1,6 @@
 //! A sign of life on standard error: a line that renews itself on a terminal, a line now and then elsewhere.
 
+use super::units::readable_bytes;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use psync_model::walk::Progress;
 use std::io::IsTerminal;
@@ -28,6 +29,8 @@ pub(crate) struct Count {
     depth: usize,
     /// States waiting, if the engine says.
     queue: Option<usize>,
+    /// Bytes of memory, if somebody looks at them.
+    memory: Option<u64>,
 }
 
 impl Count {
@@ -37,6 +40,7 @@ impl Count {
             states: progress.states,
             depth: progress.depth,
             queue: Some(progress.queue),
+            memory: None,
         }
     }
 
@@ -46,6 +50,15 @@ impl Count {
             states: progress.states,
             depth: progress.depth,
             queue: None,
+            memory: None,
+        }
+    }
+
+    /// The same, with so many bytes of memory.
+    pub(crate) const fn and_memory(self, bytes: u64) -> Self {
+        Self {
+            memory: Some(bytes),
+            ..self
         }
     }
 }
@@ -83,12 +96,16 @@ impl Meter {
             let queue = count
                 .queue
                 .map(|queue| format!(", queue {}", HumanCount(queue as u64)));
+            let memory = count
+                .memory
+                .map(|bytes| format!(", {}", readable_bytes(bytes)));
             format!(
-                "{} states, {}/s, depth {}{}",
+                "{} states, {}/s, depth {}{}{}",
                 HumanCount(count.states as u64),
                 HumanCount(rate),
                 count.depth,
-                queue.unwrap_or_default()
+                queue.unwrap_or_default(),
+                memory.unwrap_or_default()
             )
         });
     }
