@@ -1,7 +1,7 @@
 //! States per processor second, memory per state and what a second thread adds, for the named scopes and the engines.
 //!
 //! `cargo bench -p psync-model --bench engines -- [SCOPE[/ERA]]... [--survey-only] [--document FILE]`; without names, the
-//! scopes that take seconds. Each measurement is a process of its own, so that its memory is its own. Processor time is read
+//! scopes that take seconds. With a document go pictures, in `figures` beside it. Each measurement is a process of its own, so that its memory is its own. Processor time is read
 //! from the kernel: a busy machine disturbs these figures little; still, only ratios within one run mean anything.
 
 use psync_model::rulebook::Era;
@@ -11,12 +11,23 @@ use psync_model::survey::{Means, survey};
 use psync_model::walk::{Limits, walk};
 use psync_model::world::World;
 use stateright::{Checker, Model};
+use std::fmt::Write as _;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+/// Drawn like those of the server.
+#[path = "../../impl/benches/beside/chart.rs"]
+mod chart;
+
+use chart::{Chart, Panel, Series};
+
 /// The scopes looked at unless others are named.
-const USUAL: [&str; 4] = ["replay", "pair", "chain", "failover"];
+const USUAL: [&str; 5] = ["replay", "pair", "chain", "failover", "everything"];
+
+/// The era of the pictures.
+const DRAWN: Era = Era::Psync2V7;
 
 /// The word before scope, era and engine in the processes that this program starts.
 const ONE: &str = "--one";
@@ -37,6 +48,9 @@ const ENGINES: [&str; 5] = [
 /// What one process came to.
 #[derive(Clone, Copy)]
 struct Measured {
+    era: Era,
+    /// Its place in [`ENGINES`].
+    engine: usize,
     states: u64,
     edges: u64,
     cpu_s: f64,
@@ -65,14 +79,15 @@ fn main() {
     } else {
         &ENGINES[..]
     };
-    let table = table(names, engines);
+    let (table, measured) = table(names, engines);
     if let Some(file) = file {
-        write_into(file, &table);
+        let pictures = draw(file, &measured);
+        write_into(file, &(table + &pictures));
     }
 }
 
 /// Measures and prints each line as it is known.
-fn table(names: &[&str], engines: &[&str]) -> String {
+fn table(names: &[&str], engines: &[&str]) -> (String, Vec<Measured>) {
     let mut table = format!(
         "A world takes {} bytes; {} threads.\n\n\
          | scope | era | engine | states | edges | thousand states a processor second | bytes a state | processors |\n\
@@ -81,19 +96,21 @@ fn table(names: &[&str], engines: &[&str]) -> String {
         Means::all().threads,
     );
     print!("{table}");
+    let mut measured = Vec::new();
     for name in names {
         let (scope, eras) = match name.split_once('/') {
             Some((scope, era)) => (scope, vec![era_named(era)]),
             None => (*name, vec![Era::Psync, Era::Psync2V7]),
         };
-        for (era, engine) in eras
+        let both = eras
             .iter()
-            .flat_map(|era| engines.iter().map(move |one| (era, one)))
-        {
-            let found = of_process(scope, *era, engine);
+            .flat_map(|era| (0..engines.len()).map(move |engine| (*era, engine)));
+        for (era, engine) in both {
+            let found = of_process(scope, era, engine);
             let line = format!(
-                "| `{scope}` | {} | {engine} | {} | {} | {:.0} | {:.0} | {:.2} |\n",
+                "| `{scope}` | {} | {} | {} | {} | {:.0} | {:.0} | {:.2} |\n",
                 era.name(),
+                engines[engine],
                 found.states,
                 found.edges,
                 found.states as f64 / found.cpu_s / 1e3,
@@ -102,22 +119,67 @@ fn table(names: &[&str], engines: &[&str]) -> String {
             );
             print!("{line}");
             table += &line;
+            measured.push(found);
         }
     }
-    table
+    (table, measured)
+}
+
+/// Draws seconds and memory against states beside the document; the lines of the document that show it.
+fn draw(document: &str, measured: &[Measured]) -> String {
+    let mut drawn: Vec<_> = measured.iter().filter(|one| one.era == DRAWN).collect();
+    drawn.sort_by_key(|one| one.states);
+    let marks = drawn.iter().filter(|one| one.engine == 0);
+    let marks: Vec<_> = marks.map(|one| (one.states / 1000).to_string()).collect();
+    if marks.len() < 2 {
+        return String::new();
+    }
+    let panel = |title: &str, value: fn(&Measured) -> f64| {
+        let line = |(place, name): (usize, &&str)| {
+            let own = drawn.iter().filter(|one| one.engine == place);
+            let values: Vec<_> = own.map(|one| value(one)).collect();
+            let name = (*name).to_owned();
+            (values.len() == marks.len()).then_some(Series { name, values })
+        };
+        Panel {
+            title: title.to_owned(),
+            marks: marks.clone(),
+            series: ENGINES.iter().enumerate().filter_map(line).collect(),
+        }
+    };
+    let chart = Chart {
+        title: format!(
+            "What a scope of era {} takes, by its number of states",
+            DRAWN.name()
+        ),
+        axis: "thousand states".to_owned(),
+        panels: vec![
+            panel("seconds", |one| one.wall_s),
+            panel("MB of memory", |one| one.memory_bytes as f64 / 1e6),
+        ],
+    };
+    let folder = Path::new(document).with_file_name("figures");
+    let picture = folder.join("engines.svg");
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(&picture, chart.svg()))
+        .unwrap_or_else(|error| panic!("{}: {error}", picture.display()));
+    let mut lines = String::new();
+    let _ = writeln!(lines, "\n![{}](figures/engines.svg)", chart.title);
+    lines
 }
 
 /// Starts this program for one measurement.
-fn of_process(scope: &str, era: Era, engine: &str) -> Measured {
+fn of_process(scope: &str, era: Era, engine: usize) -> Measured {
     let program = std::env::current_exe().expect("a program knows where it is");
     let output = Command::new(program)
-        .args([ONE, scope, era.name(), engine])
+        .args([ONE, scope, era.name(), ENGINES[engine]])
         .output()
         .expect("this program can be started again");
     assert!(
         output.status.success(),
-        "{scope}/{}: {engine} failed",
-        era.name()
+        "{scope}/{}: {} failed",
+        era.name(),
+        ENGINES[engine]
     );
     let text = String::from_utf8(output.stdout).expect("numbers are text");
     let numbers: Vec<f64> = text
@@ -128,6 +190,8 @@ fn of_process(scope: &str, era: Era, engine: &str) -> Measured {
         panic!("five numbers are expected, and {text} came");
     };
     Measured {
+        era,
+        engine,
         states: states as u64,
         edges: edges as u64,
         cpu_s,

@@ -60,6 +60,7 @@ pub mod scope;
 pub mod search;
 pub mod situation;
 pub mod step;
+pub mod suite;
 pub mod survey;
 pub mod symmetry;
 pub mod token;

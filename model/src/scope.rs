@@ -26,10 +26,10 @@
 //! | `succession` | 28,434 · 112,074 · 29 · 0.3 | 521,734 · 2,155,390 · 39 · 14 | 7,100,080 · 30,089,932 · 52 · 43 | 1,333,537 · 4,001,554 · 63 · 13 |
 //! | `failover` | 17,415 · 100,980 · 29 · 0.5 | 250,954 · 1,491,022 · 60 · 8.0 | 2,562,831 · 14,756,318 · 67 · 16 | 390,027 · 1,814,690 · 38 · 14 |
 //! | `pair` | 12,104 · 81,568 · 34 · 0.7 | 278,150 · 1,879,544 · 43 · 25 | 1,040,214 · 7,399,590 · 45 · 20 | 1,101,327 · 8,034,541 · 47 · 33 |
-//! | `wide` | 18,724 · 128,726 · 33 · 0.3 | 489,870 · 3,390,876 · 43 · 9 | 2,678,358 · 19,273,936 · 42 · 29 | 2,513,764 · 18,451,476 · 44 · 24 |
+//! | `everything` | 18,724 · 128,726 · 33 · 0.3 | 489,870 · 3,390,876 · 43 · 9 | 2,678,358 · 19,273,936 · 42 · 29 | 2,513,764 · 18,451,476 · 44 · 24 |
 //!
-//! `pair`, `wide`, `handover`, `succession`, and `failover` in `psync2` were visited by the survey, on two threads. L1 was
-//! not judged on the graphs that are too large to be held: `wide` in `psync2` and `psync2-v7`; `failover`, `handover` and
+//! `pair`, `everything`, `handover`, `succession`, and `failover` in `psync2` were visited by the survey, on two threads. L1 was
+//! not judged on the graphs that are too large to be held: `everything` in `psync2` and `psync2-v7`; `failover`, `handover` and
 //! `succession` in `psync2`. `restart` has 542,037 · 2,238,131 · 66 in `sync`, 17,781,517 · 63,930,846 · 86 in `psync`,
 //! 7,293,364 · 25,934,869 · 84 in `psync2` and 23,312,484 · 70,567,515 · 111 in `psync2-v7` (survey; in `psync` and `psync2-v7`
 //! 157 and 175 seconds of a processor, 370 and 390 MiB).
@@ -42,7 +42,7 @@
 //!
 //! `pair` leaves PINGs out: they move offsets and change nothing, so that they multiply the states of every
 //! other interplay several times over, and the one that matters (an offset that moves without data, beside a
-//! backlog) is all in `pings`. `wide` has them, with a backlog of one command.
+//! backlog) is all in `pings`. `everything` has them, with a backlog of one command.
 
 use crate::rulebook::{BacklogBirth, Era, Rulebook};
 use crate::rules::Setting;
@@ -260,6 +260,13 @@ const RESTART: Scope = Scope {
     ..CHAIN
 };
 
+/// The same with a longer backlog.
+const RESTART_LAGGING: Scope = Scope {
+    backlog_commands: 2,
+    lag_commands: 3,
+    ..RESTART
+};
+
 /// Two nodes that change roles, within transactions too.
 const HANDOVER: Scope = Scope {
     lag_commands: 3,
@@ -280,7 +287,7 @@ const SUCCESSION: Scope = Scope {
 };
 
 /// The scopes that have names, smallest first.
-pub const SCOPES: [NamedScope; 16] = [
+pub const SCOPES: [NamedScope; 17] = [
     NamedScope {
         name: "smoke",
         purpose: "a pair of nodes, writes and cuts, a backlog of one command: under a second",
@@ -330,8 +337,8 @@ pub const SCOPES: [NamedScope; 16] = [
         },
     },
     NamedScope {
-        name: "wide",
-        purpose: "everything, a backlog of one command: a minute",
+        name: "everything",
+        purpose: "a pair, everything that can happen to it, a backlog of one command: a minute",
         scope: Scope {
             backlog_commands: 1,
             lag_commands: 2,
@@ -362,6 +369,11 @@ pub const SCOPES: [NamedScope; 16] = [
         name: "restart",
         purpose: "a replica of a replica, each of which restarts from its snapshot",
         scope: RESTART,
+    },
+    NamedScope {
+        name: "restart-lagging",
+        purpose: "the same with a backlog of two commands: many minutes, with `--engine survey`",
+        scope: RESTART_LAGGING,
     },
     NamedScope {
         name: "handover",

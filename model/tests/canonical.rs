@@ -27,7 +27,7 @@ fn scope_named(name: &str) -> Scope {
 
 /// Everything a pair can do, and everything that role changes and restarts in another role can do.
 fn searches() -> impl Iterator<Item = Search> {
-    let scopes = ["wide", "failover", "chain", "role-restarts"].map(scope_named);
+    let scopes = ["everything", "failover", "chain", "role-restarts"].map(scope_named);
     let eras = Era::ALL.into_iter();
     eras.flat_map(move |era| scopes.map(|scope| Search::new(era.rulebook(), scope)))
 }

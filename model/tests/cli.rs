@@ -172,6 +172,27 @@ fn whichever_engine_lacks_memory_or_time_says_so() {
 }
 
 #[test]
+fn a_suite_is_many_scopes_and_one_verdict() {
+    let (status, out, _) = run(&["check", "--scope", "standard", "--era", "sync"]);
+    assert_eq!(status, Some(0), "{out}");
+    let rows = out.lines().filter(|line| line.ends_with("complete"));
+    assert_eq!(rows.count(), 15, "{out}");
+    assert!(out.contains("  712,767 states and "), "{out}");
+    assert!(out.contains("proved within bounds, except what was not judged: sync, scope standard"));
+    let fault = [
+        "check",
+        "--scope",
+        "standard",
+        "--fault",
+        "attach-loses-pending",
+    ];
+    let (status, out, _) = run(&[&fault[..], &["--max-states", "20000"]].concat());
+    assert_eq!(status, Some(1));
+    assert!(out.contains("The shortest counterexample has"), "{out}");
+    assert!(out.contains("VIOLATED"), "{out}");
+}
+
+#[test]
 fn a_violation_is_shown_and_kept_as_a_case_a_drawing_and_a_trace() {
     let folder = TempDir::new().unwrap();
     let flaw = [

@@ -31,7 +31,7 @@ fn worlds(book: Rulebook, scope: &str) -> (Search, Vec<World>) {
 #[test]
 fn worlds_survive_being_packed() {
     for era in Era::ALL {
-        for scope in ["wide", "errors", "chain", "role-restarts"] {
+        for scope in ["everything", "errors", "chain", "role-restarts"] {
             let (search, canonical) = worlds(era.rulebook(), scope);
             let plain = canonical.iter().flat_map(|world| {
                 let steps = search.steps.iter();

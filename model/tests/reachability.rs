@@ -18,7 +18,7 @@ const SCOPES: [(&str, usize); 10] = [
     ("databases", 60_000),
     ("smoke", usize::MAX),
     ("replay", usize::MAX),
-    ("wide", 60_000),
+    ("everything", 60_000),
     ("pings", 60_000),
 ];
 

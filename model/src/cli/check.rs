@@ -1,20 +1,22 @@
 //! `psync-model check`: visit every state of a scope, in one era after the other, and say what came out.
 
-use super::job::{Engine, Findings, Job, Verdict};
+use super::job::{Engine, Findings, Job, MOST_IN_MEMORY, Verdict};
 use super::keep::{FOLDER, Kept, keep};
 use super::own_scope::{Changes, Chosen};
+use super::report::{peak_memory_kib, print_matrix, print_properties};
 use super::report::{print_bounds, print_branching, print_counts, print_coverage};
-use super::report::{print_matrix, print_properties};
-use super::select::{fault_named, rulebook, scope_named};
-use super::units::{bytes, duration};
+use super::select::{Wanted, fault_named, rulebook, wanted_named};
+use super::units::{bytes, duration, readable_bytes, readable_duration};
 use super::{Outcome, counterexample, record};
 use anyhow::ensure;
+use indicatif::HumanCount;
 use psync_model::fault::Fault;
 use psync_model::liveness::Stuck;
 use psync_model::property::Property;
 use psync_model::rulebook::Era;
-use psync_model::scope::{self, NamedScope};
+use psync_model::scope;
 use psync_model::search::Search;
+use psync_model::suite::Suite;
 use psync_model::survey::Means;
 use psync_model::walk::{End, Violation};
 use std::num::NonZeroUsize;
@@ -26,14 +28,16 @@ Without --era, every era is checked; with --fault, the newest era in which it sh
 
 Examples:
   psync-model check                                every era, scope replay: half a minute
-  psync-model check --era psync --scope wide       one era, everything a pair can do
+  psync-model check --scope standard               what a minute allows, in the newest era
+  psync-model check --scope wide                   every era and scope: within an hour and 8 GiB
+  psync-model check --era psync --scope everything   one era, everything a pair can do
   psync-model check --fault attach-loses-pending   the shortest way to the harm a flaw does
-  psync-model check --scope wide --engine survey   on all processors, in less memory
+  psync-model check --scope everything --engine survey   on all processors, in less memory
   psync-model check --scope fan --engine survey --symmetry   two replicas that change places are no news
   psync-model check --engine stateright            the other engine's opinion on the same counts
   psync-model check --era psync2-v7 --as-shipped   the flaws that real servers of an era still have: fails
   psync-model check --scope smoke --pings on --backlog 2 --lag 4   a scope of one's own
-  psync-model check --scope wide --timeout 10m     as far as ten minutes go
+  psync-model check --scope everything --timeout 10m   as far as ten minutes go
 
 A scope bounds how far things may drift apart, never how often they happen: `--scope ?` lists them.
 A counterexample is kept as a case for `psync-conformance replay` and `explore`, as SVG, and as a trace (ITF) for
@@ -46,6 +50,9 @@ Verdict and exit status:
              nothing was violated: 2, nothing is proved
 A wrong question is answered with 2 as well, and says so on standard error.";
 
+/// The most states whose graph is judged for L1 in a suite, where nobody waits minutes for one scope.
+const MOST_FOR_LIVENESS_IN_SUITE: usize = 100_000;
+
 /// What to check.
 #[derive(Debug, clap::Args)]
 #[command(after_help = DETAILS)]
@@ -53,18 +60,19 @@ pub(crate) struct Args {
     /// The generation of the protocol; may be given several times
     #[arg(long, value_enum)]
     era: Vec<Era>,
-    /// How far the check goes: `replay` unless told otherwise, and `errors` with --as-shipped
-    #[arg(long, value_parser = scope_named)]
-    scope: Option<&'static NamedScope>,
+    /// How far the check goes: `replay` unless told otherwise, and `errors` with --as-shipped; or `standard` or `wide`,
+    /// which are surveys of many scopes
+    #[arg(long, value_parser = wanted_named)]
+    scope: Option<Wanted>,
     /// Check the era with the flaws that its servers still have, until somebody outside could see one
     #[arg(long, conflicts_with = "fault")]
     as_shipped: bool,
     /// A flaw to put into the specification; `psync-model faults` lists them
     #[arg(long, value_parser = fault_named)]
     fault: Option<&'static Fault>,
-    /// Who visits the states
-    #[arg(long, value_enum, default_value = "walk")]
-    engine: Engine,
+    /// Who visits the states: a walk unless told otherwise
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
     /// How many threads a survey has: all processors unless told otherwise
     #[arg(long)]
     threads: Option<NonZeroUsize>,
@@ -92,21 +100,50 @@ pub(crate) struct Args {
 
 impl Args {
     fn eras(&self) -> Vec<Era> {
-        match (self.era.as_slice(), self.fault) {
-            ([], None) => Era::ALL.to_vec(),
-            ([], Some(fault)) => vec![fault.home()],
-            (eras, _) => eras.to_vec(),
+        match (self.era.as_slice(), self.fault, self.suite()) {
+            ([], Some(fault), _) => vec![fault.home()],
+            ([], None, Some(suite)) => suite.eras.to_vec(),
+            ([], None, None) => Era::ALL.to_vec(),
+            (eras, _, _) => eras.to_vec(),
         }
     }
 
-    fn scope(&self) -> anyhow::Result<Chosen> {
-        let usual = if self.as_shipped { "errors" } else { "replay" };
-        let named = self.scope.or_else(|| scope::named(usual));
-        let mut chosen = self.changes.on(named.expect("the usual scopes exist"))?;
-        if self.symmetry {
-            chosen.name.push_str(", up to symmetry");
+    fn suite(&self) -> Option<&'static Suite> {
+        match self.scope {
+            Some(Wanted::Suite(suite)) => Some(suite),
+            _ => None,
         }
-        Ok(chosen)
+    }
+
+    fn engine(&self) -> Engine {
+        let usual = self.suite().map_or(Engine::Walk, |_| Engine::Survey);
+        self.engine.unwrap_or(usual)
+    }
+
+    fn scopes(&self) -> anyhow::Result<Vec<Chosen>> {
+        let usual = if self.as_shipped { "errors" } else { "replay" };
+        let wanted = match self.scope {
+            Some(Wanted::Scope(named)) => vec![named.name],
+            Some(Wanted::Suite(suite)) => suite.scopes.to_vec(),
+            None => vec![usual],
+        };
+        let chosen = wanted.into_iter().map(|name| {
+            let named = scope::named(name).expect("suites and defaults name scopes that exist");
+            let mut chosen = self.changes.on(named)?;
+            if self.symmetry {
+                chosen.name.push_str(", up to symmetry");
+            }
+            Ok(chosen)
+        });
+        chosen.collect()
+    }
+
+    /// What is checked, in words.
+    fn title(&self, scopes: &[Chosen]) -> String {
+        match (self.suite(), scopes) {
+            (None, [scope]) => scope.name.clone(),
+            (suite, _) => suite.map_or("several", |suite| suite.name).to_owned(),
+        }
     }
 
     fn search(&self, era: Era, scope: &Chosen) -> anyhow::Result<Search> {
@@ -119,17 +156,17 @@ impl Args {
         Ok(Search::new(book.as_shipped(), scope.scope).watching(visible))
     }
 
-    fn job(&self, era: Era) -> anyhow::Result<Job> {
+    fn job(&self, era: Era, scope: &Chosen) -> anyhow::Result<Job> {
+        let surveys = self.engine() == Engine::Survey;
         ensure!(
-            self.threads.is_none() || self.engine == Engine::Survey,
+            self.threads.is_none() || surveys,
             "only a survey has a choice of threads: --engine survey --threads N"
         );
         ensure!(
-            !self.symmetry || self.engine == Engine::Survey,
+            !self.symmetry || surveys,
             "only a survey can do without the names of the nodes: --engine survey --symmetry"
         );
-        let scope = self.scope()?;
-        let search = self.search(era, &scope)?;
+        let search = self.search(era, scope)?;
         Ok(Job {
             era,
             fault: self.fault,
@@ -139,7 +176,11 @@ impl Args {
             } else {
                 search
             },
-            scope,
+            scope: scope.clone(),
+            most_for_liveness: match self.suite() {
+                Some(_) => MOST_FOR_LIVENESS_IN_SUITE,
+                None => MOST_IN_MEMORY,
+            },
             max_states: self.max_states.map(usize::from),
             timeout: self.timeout,
             memory: self.memory,
@@ -149,31 +190,100 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let eras = args.eras();
+    let (eras, scopes) = (args.eras(), args.scopes()?);
     let mut worst = Outcome::Proved;
-    let mut matrix = Vec::new();
+    let mut matrix: Matrix = Vec::new();
     let mut records = Vec::new();
+    let mut total = Total::default();
     for &era in &eras {
-        let job = args.job(era)?;
-        let found = job.run(args.engine);
-        let kept = kept(args, &job, &found);
-        if args.json {
-            records.push(record::of(&job, args.engine, &found, kept.as_ref())?);
-        } else {
-            print(&job, &found, kept.as_ref(), eras.len() == 1)?;
+        for scope in &scopes {
+            let job = args.job(era, scope)?;
+            let found = job.run(args.engine());
+            let kept = kept(args, &job, &found);
+            worst = worst.max(found.outcome());
+            total.add(&found);
+            if args.json {
+                records.push(record::of(&job, args.engine(), &found, kept.as_ref())?);
+            } else if args.suite().is_some() && found.outcome() != Outcome::Violated {
+                print_row(era, &scope.name, &found);
+            } else {
+                print(&job, &found, kept.as_ref(), eras.len() == 1)?;
+            }
+            add_verdicts(&mut matrix, era, found.verdicts);
         }
-        worst = worst.max(found.outcome());
-        matrix.push((era, found.verdicts));
     }
     if args.json {
         record::print(worst, &records)?;
         return Ok(worst);
     }
-    if matrix.len() > 1 {
+    if args.suite().is_some() {
+        total.print();
+    }
+    if matrix.len() > 1 || args.suite().is_some() {
         print_matrix(&matrix);
     }
-    println!("{}", summary(worst, &matrix, &args.scope()?));
+    println!("{}", summary(worst, &matrix, &args.title(&scopes)));
     Ok(worst)
+}
+
+/// What became of each property in each era, over all scopes.
+type Matrix = Vec<(Era, Vec<(Property, Verdict)>)>;
+
+/// Adds what one scope says of an era: a property is proved where every scope that was checked proves it.
+fn add_verdicts(matrix: &mut Matrix, era: Era, verdicts: Vec<(Property, Verdict)>) {
+    let Some((_, known)) = matrix.last_mut().filter(|(last, _)| *last == era) else {
+        matrix.push((era, verdicts));
+        return;
+    };
+    for ((_, known), (_, other)) in known.iter_mut().zip(verdicts) {
+        if other.weight() > known.weight() {
+            *known = other;
+        }
+    }
+}
+
+/// What all scopes of a suite came to.
+#[derive(Debug, Default)]
+struct Total {
+    states: u64,
+    edges: u64,
+    elapsed: Duration,
+}
+
+impl Total {
+    fn add(&mut self, found: &Findings) {
+        self.states += found.states as u64;
+        self.edges += found.edges;
+        self.elapsed += found.elapsed;
+    }
+
+    fn print(&self) {
+        println!(
+            "  {} states and {} edges in {}; at most {} of memory",
+            HumanCount(self.states),
+            HumanCount(self.edges),
+            readable_duration(self.elapsed),
+            peak_memory_kib().map_or("?".to_owned(), |kib| readable_bytes(kib * 1024)),
+        );
+        let most = HumanCount(MOST_FOR_LIVENESS_IN_SUITE as u64);
+        println!("  L1 was judged in scopes of at most {most} states\n");
+    }
+}
+
+/// One scope of a suite in one line.
+fn print_row(era: Era, scope: &str, found: &Findings) {
+    println!(
+        "  {:<10}{scope:<16}{:>13} states {:>14} edges  depth {:>3}  {:>8}  {}",
+        era.name(),
+        HumanCount(found.states as u64).to_string(),
+        HumanCount(found.edges).to_string(),
+        found.depth,
+        readable_duration(found.elapsed),
+        match found.outcome() {
+            Outcome::Proved => "complete".to_owned(),
+            _ => found.completeness(),
+        }
+    );
 }
 
 /// Keeps the counterexample, if there is one. That it cannot be kept does not change the verdict.
@@ -192,9 +302,9 @@ fn kept(args: &Args, job: &Job, found: &Findings) -> Option<Kept> {
 }
 
 /// The last line.
-fn summary(worst: Outcome, matrix: &[(Era, Vec<(Property, Verdict)>)], scope: &Chosen) -> String {
+fn summary(worst: Outcome, matrix: &Matrix, scope: &str) -> String {
     let eras: Vec<_> = matrix.iter().map(|(era, _)| era.name()).collect();
-    let what = format!("{}, scope {}", eras.join(", "), scope.name);
+    let what = format!("{}, scope {scope}", eras.join(", "));
     let open = matrix
         .iter()
         .flat_map(|(_, verdicts)| verdicts)

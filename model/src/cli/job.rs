@@ -57,6 +57,8 @@ pub(crate) struct Job {
     pub(crate) timeout: Option<Duration>,
     /// With how much memory to stop, in bytes; with what is there unless told otherwise.
     pub(crate) memory: Option<u64>,
+    /// The most states whose graph is judged for L1.
+    pub(crate) most_for_liveness: usize,
     /// How many threads a survey has.
     pub(crate) threads: NonZeroUsize,
 }
@@ -72,6 +74,18 @@ pub(crate) enum Verdict {
     NotApplicable(&'static str),
     /// Nothing is known, for this reason.
     NotJudged(String),
+}
+
+impl Verdict {
+    /// Of two verdicts on different scopes the heavier one stands for both.
+    pub(crate) const fn weight(&self) -> u8 {
+        match self {
+            Self::NotApplicable(_) => 0,
+            Self::Proved => 1,
+            Self::NotJudged(_) => 2,
+            Self::Violated => 3,
+        }
+    }
 }
 
 /// What was found.
@@ -316,10 +330,9 @@ impl Job {
                 None,
             );
         }
-        if states > MOST_IN_MEMORY {
-            let why = format!(
-                "the graph is held in memory up to {MOST_IN_MEMORY} states only; see a smaller scope"
-            );
+        if states > self.most_for_liveness {
+            let most = HumanCount(self.most_for_liveness as u64);
+            let why = format!("the graph is judged up to {most} states only; see a smaller scope");
             return (Verdict::NotJudged(why), None);
         }
         meter.say(|| "every state visited; judging L1 on the graph".into());

@@ -4,16 +4,40 @@ use anyhow::{Context, bail};
 use psync_model::fault::{self, FAULTS, Fault};
 use psync_model::rulebook::{Era, Rulebook};
 use psync_model::scope::{self, NamedScope, SCOPES};
+use psync_model::suite::{self, SUITES, Suite};
 
 /// The scope of this name.
 pub(crate) fn scope_named(name: &str) -> Result<&'static NamedScope, String> {
     scope::named(name).ok_or_else(|| {
         let known: Vec<_> = SCOPES
             .iter()
-            .map(|scope| format!("  {:<10}{}", scope.name, scope.purpose))
+            .map(|scope| format!("  {:<16}{}", scope.name, scope.purpose))
             .collect();
         format!("there is no such scope; there are\n{}", known.join("\n"))
     })
+}
+
+/// What a check goes through.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted {
+    /// One scope.
+    Scope(&'static NamedScope),
+    /// Several.
+    Suite(&'static Suite),
+}
+
+/// The scope or the suite of this name.
+pub(crate) fn wanted_named(name: &str) -> Result<Wanted, String> {
+    if let Some(suite) = suite::named(name) {
+        return Ok(Wanted::Suite(suite));
+    }
+    let suites: Vec<_> = SUITES
+        .iter()
+        .map(|suite| format!("  {:<16}{}", suite.name, suite.purpose))
+        .collect();
+    scope_named(name)
+        .map(Wanted::Scope)
+        .map_err(|scopes| format!("{scopes}\nand, several at once,\n{}", suites.join("\n")))
 }
 
 /// The fault of this name.

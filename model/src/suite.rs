@@ -1,0 +1,90 @@
+//! Several scopes under one name: what is checked together.
+
+use crate::rulebook::Era;
+
+/// Scopes that are surveyed one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Suite {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// One line for `--help`.
+    pub purpose: &'static str,
+    /// The names of the scopes, smallest first.
+    pub scopes: &'static [&'static str],
+    /// The eras that are meant unless others are named.
+    pub eras: &'static [Era],
+}
+
+/// Every scope but those that take more than a minute.
+const STANDARD: [&str; 15] = [
+    "smoke",
+    "errors",
+    "transactions",
+    "pings",
+    "chain",
+    "fan",
+    "restarts",
+    "replay",
+    "databases",
+    "failover",
+    "pair",
+    "handover",
+    "succession",
+    "everything",
+    "restart",
+];
+
+/// The same, and a chain of three that lags further.
+const WIDE: [&str; 16] = {
+    let mut scopes = ["restart-lagging"; 16];
+    let mut place = 0;
+    while place < STANDARD.len() {
+        scopes[place] = STANDARD[place];
+        place += 1;
+    }
+    scopes
+};
+
+/// The suites there are.
+pub const SUITES: [Suite; 2] = [
+    Suite {
+        name: "standard",
+        purpose: "fifteen scopes, in the newest era unless told otherwise: a minute on two idle processors",
+        scopes: &STANDARD,
+        eras: &[Era::Psync2V7],
+    },
+    Suite {
+        name: "wide",
+        purpose: "the same and a chain of three that restarts and lags by three commands, in every era: within an hour and 8 GiB",
+        scopes: &WIDE,
+        eras: &Era::ALL,
+    },
+];
+
+/// The suite of this name, if there is one.
+pub fn named(name: &str) -> Option<&'static Suite> {
+    SUITES.iter().find(|suite| suite.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope;
+
+    #[test]
+    fn suites_consist_of_scopes_that_exist_and_have_names_of_their_own() {
+        for suite in &SUITES {
+            assert!(scope::named(suite.name).is_none(), "{}", suite.name);
+            for name in suite.scopes {
+                assert!(scope::named(name).is_some(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_scope_that_does_not_end_is_in_no_suite() {
+        let missing = scope::SCOPES.iter().map(|named| named.name);
+        let missing: Vec<_> = missing.filter(|name| !WIDE.contains(name)).collect();
+        assert_eq!(missing, ["role-restarts"]);
+    }
+}
