@@ -58,6 +58,7 @@ pub mod rulebook;
 pub mod rules;
 pub mod scope;
 pub mod search;
+mod seen;
 pub mod situation;
 pub mod step;
 pub mod suite;

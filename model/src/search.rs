@@ -188,9 +188,14 @@ impl Search {
         self.scope.admits_writes(next, writes)
     }
 
-    /// Judges the invariants in a world that one step has led to from this one.
+    /// Judges the invariants in a world that one step has led to from this one: all of it where another arrangement of its
+    /// nodes may stand for it, what has changed otherwise.
     pub fn judge(&self, before: &World, world: &mut World) {
-        let place = Place::after_sound(before, world, &self.setting);
+        let place = if self.symmetry {
+            Place::new(world, &self.setting)
+        } else {
+            Place::after_sound(before, world, &self.setting)
+        };
         world.broken |= broken_in(&place, self.watched);
     }
 

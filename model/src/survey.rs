@@ -6,12 +6,12 @@
 
 use crate::packed::{Packed, Squeezed};
 use crate::search::Search;
+use crate::seen::Seen;
 use crate::step::Step;
-use crate::walk::{End, Passed, Progress};
+use crate::walk::{End, Progress};
 use crate::world::World;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::hash::BuildHasherDefault;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -59,38 +59,8 @@ pub struct Survey {
 /// How many worlds a thread takes at a time.
 const BLOCK: usize = 512;
 
-/// How many parts the visited set has, each with a lock of its own; a power of two.
-const SHARDS: usize = 256;
-
-/// The fingerprints of what was visited.
-struct Seen {
-    shards: Vec<Mutex<HashSet<u64, BuildHasherDefault<Passed>>>>,
-    len: AtomicUsize,
-}
-
-impl Seen {
-    fn new() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            len: AtomicUsize::new(0),
-        }
-    }
-
-    /// Whether it is new. The set takes its own place from the lowest and the highest bits of a fingerprint, so
-    /// that the shard is chosen by others.
-    fn insert(&self, fingerprint: u64) -> bool {
-        let shard = (fingerprint >> 40) as usize % SHARDS;
-        let new = locked(&self.shards[shard]).insert(fingerprint);
-        if new {
-            self.len.fetch_add(1, Ordering::Relaxed);
-        }
-        new
-    }
-
-    fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
-    }
-}
+/// How many worlds are expanded before anybody looks which of their successors are new.
+const AT_ONCE: usize = 32;
 
 /// A thread that panics ends the survey as it is; what it left is not looked at.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -147,7 +117,7 @@ pub fn survey(search: &Search, means: Means, mut watch: impl FnMut(Progress) -> 
     let seen = Seen::new();
     let mut beginning = Packed::EMPTY;
     search.pack(&search.beginning(), &mut beginning);
-    seen.insert(beginning.fingerprint());
+    seen.insert_all(&[beginning.fingerprint()], |_| ());
     let mut total = Tally::new(search);
     total.next_level.push(Squeezed::of(&beginning));
     let mut depth = 0;
@@ -225,13 +195,14 @@ impl Level<'_> {
 
     /// One thread's part: a block after the other, until none is left or somebody says stop.
     fn work(&self, mut report: impl FnMut() -> bool) -> Tally {
-        let mut tally = Tally::new(self.search);
+        let (mut tally, mut batch) = (Tally::new(self.search), Batch::default());
         while self.seen.len() < self.max_states && !self.stopped.load(Ordering::Relaxed) {
             let Some(block) = locked(&self.waiting).pop() else {
                 break;
             };
-            for world in block.worlds() {
-                self.expand(&world, &mut tally);
+            let mut worlds = block.worlds();
+            while batch.take(&mut worlds) {
+                self.expand(&mut batch, &mut tally);
             }
             if !report() {
                 self.stopped.store(true, Ordering::Relaxed);
@@ -240,26 +211,71 @@ impl Level<'_> {
         tally
     }
 
-    fn expand(&self, world: &World, tally: &mut Tally) {
-        let mut degree = 0;
-        let mut packed = Packed::EMPTY;
-        let ControlFlow::Continue(()) = self.search.each_next(world, |place, next| {
-            degree += 1;
-            tally.fired[place] += 1;
-            self.search.pack(next, &mut packed);
-            if self.seen.insert(packed.fingerprint()) {
-                let broken = next.broken;
-                self.search.judge(world, next);
-                if next.broken != broken {
-                    self.search.pack(next, &mut packed);
-                }
-                tally.broken |= next.broken;
-                self.found.fetch_add(1, Ordering::Relaxed);
-                tally.keep(&packed);
+    fn expand(&self, batch: &mut Batch, tally: &mut Tally) {
+        for (origin, world) in batch.worlds.iter().enumerate() {
+            let mut degree = 0;
+            let ControlFlow::Continue(()) = self.search.each_next(world, |place, next| {
+                degree += 1;
+                tally.fired[place] += 1;
+                batch
+                    .next
+                    .add(origin, |packed| self.search.pack(next, packed));
+                ControlFlow::<Infallible>::Continue(())
+            });
+            tally.degrees[degree] += 1;
+        }
+        let next = &mut batch.next;
+        self.seen.insert_all(&next.fingerprints, |place| {
+            let (packed, origin) = (&mut next.packed[place], next.origins[place]);
+            let mut world = World::unpack(packed.words());
+            let broken = world.broken;
+            self.search.judge(&batch.worlds[origin], &mut world);
+            if world.broken != broken {
+                self.search.pack(&world, packed);
             }
-            ControlFlow::<Infallible>::Continue(())
+            tally.broken |= world.broken;
+            self.found.fetch_add(1, Ordering::Relaxed);
+            tally.keep(packed);
         });
-        tally.degrees[degree] += 1;
+    }
+}
+
+/// Some worlds, and what one step from them leads to.
+#[derive(Default)]
+struct Batch {
+    worlds: Vec<World>,
+    next: Successors,
+}
+
+/// Packed worlds with their fingerprints and the places of the worlds they came from.
+#[derive(Default)]
+struct Successors {
+    fingerprints: Vec<u64>,
+    origins: Vec<usize>,
+    /// As many as there ever were at once: what is behind those that count is room.
+    packed: Vec<Packed>,
+}
+
+impl Batch {
+    /// Takes the next worlds, whose successors are not known yet; false when there are none.
+    fn take(&mut self, worlds: &mut impl Iterator<Item = World>) -> bool {
+        self.worlds.clear();
+        self.worlds.extend(worlds.take(AT_ONCE));
+        self.next.fingerprints.clear();
+        self.next.origins.clear();
+        !self.worlds.is_empty()
+    }
+}
+
+impl Successors {
+    fn add(&mut self, origin: usize, pack: impl FnOnce(&mut Packed)) {
+        let place = self.fingerprints.len();
+        if place == self.packed.len() {
+            self.packed.push(Packed::EMPTY);
+        }
+        pack(&mut self.packed[place]);
+        self.fingerprints.push(self.packed[place].fingerprint());
+        self.origins.push(origin);
     }
 }
 
