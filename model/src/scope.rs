@@ -260,10 +260,16 @@ const RESTART: Scope = Scope {
     ..CHAIN
 };
 
-/// The same with a longer backlog.
+/// A chain that restarts, with a longer backlog.
 const RESTART_LAGGING: Scope = Scope {
     backlog_commands: 2,
     lag_commands: 3,
+    ..RESTART
+};
+
+/// Two replicas of one primary, all of which die at any moment and start again from their snapshots.
+const RESTART_FAN: Scope = Scope {
+    topology: Topology::Fan,
     ..RESTART
 };
 
@@ -287,7 +293,7 @@ const SUCCESSION: Scope = Scope {
 };
 
 /// The scopes that have names, smallest first.
-pub const SCOPES: [NamedScope; 17] = [
+pub const SCOPES: [NamedScope; 19] = [
     NamedScope {
         name: "smoke",
         purpose: "a pair of nodes, writes and cuts, a backlog of one command: under a second",
@@ -346,6 +352,11 @@ pub const SCOPES: [NamedScope; 17] = [
         },
     },
     NamedScope {
+        name: "everything-lagging",
+        purpose: "the same, a backlog of two commands: minutes, with `--engine survey`",
+        scope: PAIR,
+    },
+    NamedScope {
         name: "errors",
         purpose: "requests answered with errors, snapshots that turn out to be broken, a backlog that is resized",
         scope: ERRORS,
@@ -371,8 +382,13 @@ pub const SCOPES: [NamedScope; 17] = [
         scope: RESTART,
     },
     NamedScope {
+        name: "restart-fan",
+        purpose: "two replicas of one primary, each of which restarts from its snapshot: minutes, with `--engine survey`",
+        scope: RESTART_FAN,
+    },
+    NamedScope {
         name: "restart-lagging",
-        purpose: "the same with a backlog of two commands: many minutes, with `--engine survey`",
+        purpose: "as `restart`, with a backlog of two commands: many minutes, with `--engine survey`",
         scope: RESTART_LAGGING,
     },
     NamedScope {

@@ -79,10 +79,10 @@ pub(crate) struct Args {
     /// Let worlds that differ only in which node is which count as one: for scopes with several nodes
     #[arg(long)]
     symmetry: bool,
-    /// Stop after so many states of an era; what was not violated by then is not proved
+    /// Stop after so many states of an era and scope; what was not violated by then is not proved
     #[arg(long)]
     max_states: Option<NonZeroUsize>,
-    /// Stop after so long with an era (`90s`, `10m`); what was not violated by then is not proved
+    /// Stop after so long with an era and scope (`90s`, `10m`); what was not violated by then is not proved
     #[arg(long, value_parser = duration)]
     timeout: Option<Duration>,
     /// Stop with so much memory (`8GiB`) instead of nine tenths of what is free; what was not violated by then is not proved
@@ -136,14 +136,6 @@ impl Args {
             Ok(chosen)
         });
         chosen.collect()
-    }
-
-    /// What is checked, in words.
-    fn title(&self, scopes: &[Chosen]) -> String {
-        match (self.suite(), scopes) {
-            (None, [scope]) => scope.name.clone(),
-            (suite, _) => suite.map_or("several", |suite| suite.name).to_owned(),
-        }
     }
 
     fn search(&self, era: Era, scope: &Chosen) -> anyhow::Result<Search> {
@@ -222,7 +214,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     if matrix.len() > 1 || args.suite().is_some() {
         print_matrix(&matrix);
     }
-    println!("{}", summary(worst, &matrix, &args.title(&scopes)));
+    let scope = match args.suite() {
+        Some(suite) => suite.name,
+        None => &scopes[0].name,
+    };
+    println!("{}", summary(worst, &matrix, scope));
     Ok(worst)
 }
 
