@@ -5,7 +5,7 @@ use super::units::readable_duration;
 use super::unreachable::reason;
 use indicatif::HumanCount;
 use psync_model::property::Property;
-use psync_model::rulebook::{Era, Identity, RestartedPrimary, Rulebook};
+use psync_model::rulebook::{Era, Identity, Rulebook};
 use psync_model::scope::Scope;
 use psync_model::step::Step;
 use std::collections::BTreeMap;
@@ -33,13 +33,13 @@ impl Verdict {
 /// Why a property says nothing in an era.
 pub(crate) fn not_applicable(property: Property, book: &Rulebook) -> Option<&'static str> {
     let no_psync = book.identity == Identity::None;
-    let no_secondary = book.restarted_primary == RestartedPrimary::ForgetsLabel;
+    let no_secondary = book.identity != Identity::ReplicationId;
     match property {
         Property::S3 | Property::S5 | Property::S7 | Property::S16 | Property::L2 if no_psync => {
             Some("without a backlog nobody is ever continued")
         }
         Property::S6 if no_secondary => {
-            Some("in this era only promotion, which is not in the model yet, makes a secondary ID")
+            Some("before 4.0 an ID names a process, and there is no secondary one")
         }
         Property::S9 if book.identity != Identity::ReplicationId => {
             Some("before 4.0 an offset may lie within a command")
