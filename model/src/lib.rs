@@ -20,7 +20,7 @@
 //! shortest way to a replica that is sent a byte twice.
 //!
 //! **Left out**: what stands in [`world`], each with its reason, and in the rules after the words *Left out*; what can
-//! never happen for that reason or another is in [`scope::NEVER`].
+//! never happen for that reason or another is in [`never::NEVER`].
 //!
 //! **Results**: states, edges, depth and seconds of every scope in every era stand in [`scope`]; every property
 //! holds in all of them that were visited to the end, and L1 on the scopes that [`liveness`] names. The eras as
@@ -48,6 +48,7 @@ pub mod liveness;
 pub mod mutate;
 pub mod narrate;
 pub mod need;
+pub mod never;
 pub mod offset;
 pub mod oracle;
 pub mod packed;

@@ -1,7 +1,8 @@
 //! Every rule and every branch happens in every era, except those that are listed with a reason.
 
+use psync_model::never::NEVER;
 use psync_model::rulebook::Era;
-use psync_model::scope::{self, NEVER};
+use psync_model::scope;
 use psync_model::search::Search;
 use psync_model::step::Step;
 use psync_model::walk::{Limits, walk};

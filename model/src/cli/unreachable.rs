@@ -1,12 +1,13 @@
 //! Why a rule or a branch cannot fire in a right server, in this era and scope.
 //!
 //! A branch that never fires is a warning: what is never reached is proved vacuously. What no scope reaches is
-//! listed in [`psync_model::scope::NEVER`]; here stands what a scope that leaves something out adds to it. The
+//! listed in [`psync_model::never::NEVER`]; here stands what a scope that leaves something out adds to it. The
 //! tests hold both against the graphs, in both directions.
 
 use psync_model::decision::{Refusal, Via};
+use psync_model::never::NEVER;
 use psync_model::rulebook::{Era, Identity};
-use psync_model::scope::{NEVER, Scope};
+use psync_model::scope::Scope;
 use psync_model::step::Step;
 use psync_model::world::{Question, Topology};
 
