@@ -14,7 +14,9 @@ const LEFT: f64 = 48.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 40.0;
-const HEADER: f64 = 54.0;
+const TITLE: f64 = 32.0;
+const LEGEND_WIDTH: f64 = 180.0;
+const LEGEND_HEIGHT: f64 = 22.0;
 
 /// Lines across a panel.
 const STEPS: usize = 4;
@@ -48,17 +50,20 @@ impl Chart {
         let columns = self.panels.len().min(PANELS_IN_A_ROW);
         let rows = self.panels.len().div_ceil(PANELS_IN_A_ROW);
         let width = (columns as f64 * PANEL_WIDTH).max(2.0 * PANEL_WIDTH);
-        let height = HEADER + rows as f64 * PANEL_HEIGHT;
+        let names_in_a_row = (width / LEGEND_WIDTH) as usize;
+        let names = self.panels.first().map_or(0, |panel| panel.series.len());
+        let header = TITLE + names.div_ceil(names_in_a_row) as f64 * LEGEND_HEIGHT;
+        let height = header + rows as f64 * PANEL_HEIGHT;
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
              font-family=\"sans-serif\" font-size=\"12\">\n\
              <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
         );
         put_text(&mut out, (LEFT / 2.0, 20.0), "start", "bold", &self.title);
-        self.put_legend(&mut out);
+        self.put_legend(&mut out, names_in_a_row);
         for (number, panel) in self.panels.iter().enumerate() {
             let x = (number % PANELS_IN_A_ROW) as f64 * PANEL_WIDTH;
-            let y = HEADER + (number / PANELS_IN_A_ROW) as f64 * PANEL_HEIGHT;
+            let y = header + (number / PANELS_IN_A_ROW) as f64 * PANEL_HEIGHT;
             let _ = writeln!(out, "<g transform=\"translate({x} {y})\">");
             panel.put(&mut out, &self.axis);
             out.push_str("</g>\n");
@@ -67,16 +72,17 @@ impl Chart {
         out
     }
 
-    fn put_legend(&self, out: &mut String) {
+    fn put_legend(&self, out: &mut String, names_in_a_row: usize) {
         let series = self.panels.first().map_or(&[][..], |panel| &panel.series);
         for (number, line) in series.iter().enumerate() {
-            let x = LEFT / 2.0 + number as f64 * 160.0;
+            let x = LEFT / 2.0 + (number % names_in_a_row) as f64 * LEGEND_WIDTH;
+            let y = TITLE + (number / names_in_a_row) as f64 * LEGEND_HEIGHT;
             let colour = COLOURS[number % COLOURS.len()];
             let _ = writeln!(
                 out,
-                "<rect x=\"{x}\" y=\"32\" width=\"14\" height=\"10\" fill=\"{colour}\"/>"
+                "<rect x=\"{x}\" y=\"{y}\" width=\"14\" height=\"10\" fill=\"{colour}\"/>"
             );
-            put_text(out, (x + 20.0, 41.0), "start", "normal", &line.name);
+            put_text(out, (x + 20.0, y + 9.0), "start", "normal", &line.name);
         }
     }
 }
