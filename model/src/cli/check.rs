@@ -3,11 +3,11 @@
 use super::job::{Engine, Findings, Job, MOST_IN_MEMORY, Verdict};
 use super::keep::{FOLDER, Kept, keep};
 use super::own_scope::{Changes, Chosen};
-use super::report::{peak_memory_kib, print_matrix, print_properties};
 use super::report::{print_bounds, print_branching, print_counts, print_coverage};
+use super::report::{print_matrix, print_properties};
 use super::select::{Wanted, fault_named, rulebook, wanted_named};
 use super::units::{bytes, duration, readable_bytes, readable_duration};
-use super::{Outcome, counterexample, record};
+use super::{Outcome, counterexample, memory, record};
 use anyhow::ensure;
 use indicatif::HumanCount;
 use psync_model::fault::Fault;
@@ -29,7 +29,7 @@ Without --era, every era is checked; with --fault, the newest era in which it sh
 Examples:
   psync-model check                                every era, scope replay: half a minute
   psync-model check --scope standard               what a minute allows, in the newest era
-  psync-model check --scope wide                   every era and scope: within an hour and 8 GiB
+  psync-model check --scope wide                   every era, every scope whose end is known: within an hour and 8 GiB
   psync-model check --era psync --scope everything   one era, everything a pair can do
   psync-model check --fault attach-loses-pending   the shortest way to the harm a flaw does
   psync-model check --scope everything --engine survey   on all processors, in less memory
@@ -259,7 +259,7 @@ impl Total {
             HumanCount(self.states),
             HumanCount(self.edges),
             readable_duration(self.elapsed),
-            peak_memory_kib().map_or("?".to_owned(), |kib| readable_bytes(kib * 1024)),
+            memory::peak().map_or("?".to_owned(), readable_bytes),
         );
         let most = HumanCount(MOST_FOR_LIVENESS_IN_SUITE as u64);
         println!("  L1 was judged in scopes of at most {most} states\n");

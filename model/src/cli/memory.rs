@@ -53,19 +53,29 @@ impl Memory {
 
 /// What this process holds at present.
 fn resident() -> Option<u64> {
-    kib_of(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+    bytes_in("/proc/self/status", "VmRSS:")
+}
+
+/// The most that this process has held so far.
+pub(crate) fn peak() -> Option<u64> {
+    bytes_in("/proc/self/status", "VmHWM:")
 }
 
 /// What this process can still get without anything being swapped out.
 fn free() -> Option<u64> {
-    let free = kib_of(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
+    let free = bytes_in("/proc/meminfo", "MemAvailable:")?;
     let limit = fs::read_to_string(CONTAINER_LIMIT).ok();
     let limit = limit.and_then(|text| text.trim().parse().ok());
     Some(limit.map_or(free, |limit: u64| limit.min(free)))
 }
 
+/// The number after a word in a file of the system, where there is one.
+fn bytes_in(file: &str, word: &str) -> Option<u64> {
+    bytes_after(&fs::read_to_string(file).ok()?, word)
+}
+
 /// The number after a word in a table of the system that counts by 1024 bytes.
-fn kib_of(table: &str, word: &str) -> Option<u64> {
+fn bytes_after(table: &str, word: &str) -> Option<u64> {
     let number = table.lines().find_map(|line| line.strip_prefix(word))?;
     let kib: u64 = number.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
@@ -78,8 +88,8 @@ mod tests {
     #[test]
     fn the_system_says_how_much_is_used_and_free() {
         let table = "VmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
-        assert_eq!(kib_of(table, "VmRSS:"), Some(1 << 20));
-        assert_eq!(kib_of(table, "VmSwap:"), None);
+        assert_eq!(bytes_after(table, "VmRSS:"), Some(1 << 20));
+        assert_eq!(bytes_after(table, "VmSwap:"), None);
     }
 
     #[test]

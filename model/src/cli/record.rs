@@ -5,7 +5,8 @@
 use super::Outcome;
 use super::job::{Engine, Findings, Job, Verdict};
 use super::keep::Kept;
-use super::report::{collision, coverage, distribution, mean, peak_memory_kib};
+use super::memory;
+use super::report::{collision, coverage, distribution, mean};
 use anyhow::Context;
 use psync_model::narrate::moments;
 use psync_model::walk::End;
@@ -48,7 +49,7 @@ pub(crate) fn of(
         "properties": found.verdicts.iter().map(property).collect::<Vec<_>>(),
         "coverage": covered(job, found),
         "seconds": found.elapsed.as_secs_f64(),
-        "peak_memory_kib": peak_memory_kib(),
+        "peak_memory_kib": memory::peak().map(|bytes| bytes / 1024),
         "collision_probability": collision(found.states),
         "counterexample": counterexample(job, found, kept)?,
     }))

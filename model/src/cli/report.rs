@@ -1,6 +1,7 @@
 //! The end of a check on paper: properties, coverage, counts, and what was bounded.
 
 use super::job::{Findings, Verdict};
+use super::memory;
 use super::units::readable_duration;
 use super::unreachable::reason;
 use indicatif::HumanCount;
@@ -9,7 +10,6 @@ use psync_model::rulebook::{Era, Identity, Rulebook};
 use psync_model::scope::Scope;
 use psync_model::step::Step;
 use std::collections::BTreeMap;
-use std::fs;
 
 impl Verdict {
     /// As it is printed.
@@ -149,8 +149,8 @@ pub(crate) fn print_coverage(fired: &BTreeMap<Step, u64>, era: Era, scope: &Scop
 
 /// Prints how much was visited, in which time and memory.
 pub(crate) fn print_counts(found: &Findings) {
-    let memory = peak_memory_kib()
-        .map(|kib| format!(", at most {} MiB of memory so far", kib / 1024))
+    let memory = memory::peak()
+        .map(|bytes| format!(", at most {} MiB of memory so far", bytes >> 20))
         .unwrap_or_default();
     println!(
         "  {} states, {} edges, depth {}, {}{memory}",
@@ -203,15 +203,6 @@ pub(crate) fn print_bounds(scope: &Scope, states: usize) {
 /// The chance that among so many states two have one fingerprint: n² / 2⁶⁵.
 pub(crate) fn collision(states: usize) -> f64 {
     (states as f64).powi(2) / 2_f64.powi(65)
-}
-
-/// The most memory this process has used so far, in KiB, where the system says.
-pub(crate) fn peak_memory_kib() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 #[cfg(test)]
