@@ -127,7 +127,8 @@ pub enum Event {
         /// Its label, if it had one.
         label: Option<SavedPosition>,
     },
-    /// A snapshot from the primary was read, and kept as our own file where that was asked for.
+    /// A snapshot from the primary was read, and kept as our own file where that was asked for. One that cannot be used may
+    /// say so before all of it has come.
     SnapshotLoaded {
         /// The attempt that it came by.
         link: LinkId,
@@ -246,15 +247,25 @@ pub enum Action {
         /// The pause.
         microseconds: u64,
     },
-    /// Read a snapshot received from a primary, beside everything else, and if all of it can be read keep it as our own
-    /// file; then say so with [`Event::SnapshotLoaded`].
+    /// Begin to read a snapshot that a primary sends, beside everything else; if all of it can be read, keep it as our
+    /// own file, then say so with [`Event::SnapshotLoaded`]. Closing the link gives it up.
     LoadSnapshot {
-        /// The attempt that it came by.
+        /// The attempt that it comes by.
         link: LinkId,
-        /// Its bytes, in pieces.
-        payload: Vec<Bytes>,
         /// The file it becomes, if it becomes one.
         path: Option<PathBuf>,
+    },
+    /// More of that snapshot.
+    LoadPiece {
+        /// The attempt that it came by.
+        link: LinkId,
+        /// What comes next.
+        piece: Bytes,
+    },
+    /// All of that snapshot has come.
+    LoadWhole {
+        /// The attempt that it came by.
+        link: LinkId,
     },
     /// Bring the configuration file up to date and say so with [`Event::ConfigWritten`].
     WriteConfig {

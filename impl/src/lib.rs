@@ -23,10 +23,10 @@
 //! is a position in them. A connection is handed at most a mebibyte ahead, as references; ten replicas that do not read
 //! cost the memory of one. What neither the backlog covers nor a replica lacks is released.
 //!
-//! *A received snapshot* is gathered in memory, read on a thread of its own, then put in the place of the old data in one
+//! *A received snapshot* is read while it arrives, on a thread of its own, then put in the place of the old data in one
 //! step together with its label; until then nothing is discarded, whatever goes wrong. So a full resynchronization takes
-//! the memory of the old data, the new data and the payload. With `repl-diskless-load disabled` the payload becomes our
-//! own snapshot file first.
+//! the memory of the old data, the new data and what has come and not been read. With `repl-diskless-load disabled` the
+//! payload is written to a file meanwhile, which becomes our own snapshot file when all of it could be read.
 //!
 //! # What differs from Redis on purpose
 //!
@@ -64,6 +64,7 @@ pub mod keyspace;
 mod link;
 mod link_task;
 mod listening;
+mod load_task;
 mod numbers;
 pub mod offset;
 pub mod options;
@@ -88,10 +89,14 @@ mod waiting;
 mod watching;
 
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::iter;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::ids::IdSource;
 use crate::keyspace::Keyspace;
@@ -107,6 +112,9 @@ const MISUSED: u8 = 2;
 
 /// How long a thread that still reads or stores a snapshot keeps the process from ending.
 const EXIT_WAIT: Duration = Duration::from_secs(2);
+
+/// A snapshot file is read so much at a time.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// The data of our own snapshot file, and their label.
 type LoadedFile = (Keyspace, Option<SavedPosition>);
@@ -169,10 +177,7 @@ fn open_log(path: Option<&PathBuf>) -> Result<(), StartError> {
     let _ = match path {
         None => log.try_init(),
         Some(path) => {
-            let file = std::fs::File::options()
-                .append(true)
-                .create(true)
-                .open(path);
+            let file = File::options().append(true).create(true).open(path);
             let file = file.map_err(|source| StartError::Log {
                 path: path.clone(),
                 source,
@@ -215,15 +220,39 @@ fn start(mut serve: Serve) -> Result<(), StartError> {
 
 /// The data of the snapshot file, or none if there is no file.
 fn load(path: PathBuf) -> Result<LoadedFile, StartError> {
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes::Bytes::from(bytes),
+    let file = match File::open(&path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok((Keyspace::new(), None));
         }
         Err(source) => return Err(StartError::Unreadable { path, source }),
     };
-    let loaded = rdb::read(&bytes).map_err(|source| StartError::Refused { path, source })?;
+    let mut failure = None;
+    let loaded = rdb::read_pieces(pieces_of(file, &mut failure));
+    if let Some(source) = failure {
+        return Err(StartError::Unreadable { path, source });
+    }
+    let loaded = loaded.map_err(|source| StartError::Refused { path, source })?;
     Ok((loaded.keyspace, loaded.fields.and_then(SavedPosition::of)))
+}
+
+/// A file from its beginning to its end, or to where reading it fails.
+fn pieces_of(mut file: File, failure: &mut Option<io::Error>) -> impl Iterator<Item = Bytes> {
+    iter::from_fn(move || {
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        match file
+            .by_ref()
+            .take(PIECE_BYTES as u64)
+            .read_to_end(&mut piece)
+        {
+            Ok(0) => None,
+            Ok(_) => Some(piece.into()),
+            Err(error) => {
+                *failure = Some(error);
+                None
+            }
+        }
+    })
 }
 
 async fn listen_and_serve(serve: Serve) -> Result<(), StartError> {

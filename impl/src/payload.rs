@@ -1,9 +1,11 @@
-//! A snapshot as it arrives over a link: framed by a length or by a mark, kept in the pieces in which it came.
+//! A snapshot as it arrives over a link: framed by a length or by a mark, and handed on as it comes.
+
+use std::mem;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::ids::ID_LENGTH;
-use crate::replica::{PrimaryMisbehaved, take_line};
+use crate::replica::{Pieces, PrimaryMisbehaved, take_line};
 
 /// The longest snapshot that a primary may announce; more than any machine this server is for can hold.
 pub(crate) const MAX_PAYLOAD_BYTES: u64 = 1 << 40;
@@ -16,9 +18,11 @@ const GATHERED_BELOW_BYTES: usize = 16 * 1024;
 pub struct Payload {
     header: BytesMut,
     framing: Option<PayloadEnd>,
-    /// What has come, as it came, but small pieces are gathered in `open`.
+    /// What has come, as it came, and has not been handed on; small pieces are gathered in `open`.
     pieces: Vec<Bytes>,
     open: BytesMut,
+    /// The last bytes of one that a mark ends, as long as they may be that mark.
+    held: Pieces,
     received: u64,
     /// The last bytes, as many as a mark has.
     last: [u8; ID_LENGTH],
@@ -31,21 +35,10 @@ enum PayloadEnd {
     Mark([u8; ID_LENGTH]),
 }
 
-/// What came of some bytes of a payload.
-#[derive(Debug)]
-pub enum PayloadStep {
-    /// More is to come.
-    Incomplete,
-    /// This is all of it.
-    Complete(Received),
-}
-
-/// A whole payload.
+/// What came behind a whole payload.
 #[derive(Debug)]
 pub struct Received {
-    /// The snapshot, in pieces.
-    pub payload: Vec<Bytes>,
-    /// Its length in bytes.
+    /// The length of the payload in bytes.
     pub payload_bytes: u64,
     /// What came behind it.
     pub rest: Bytes,
@@ -60,6 +53,7 @@ impl Default for Payload {
             framing: None,
             pieces: Vec::new(),
             open: BytesMut::new(),
+            held: Pieces::default(),
             received: 0,
             last: [0; ID_LENGTH],
         }
@@ -67,15 +61,15 @@ impl Default for Payload {
 }
 
 impl Payload {
-    /// Takes bytes from the link.
-    pub fn push(&mut self, bytes: Bytes) -> Result<PayloadStep, PrimaryMisbehaved> {
+    /// Takes bytes from the link. Answers what is behind the payload when all of it has come.
+    pub fn push(&mut self, bytes: Bytes) -> Result<Option<Received>, PrimaryMisbehaved> {
         if self.framing.is_some() {
             return Ok(self.push_body(bytes));
         }
         self.header.extend_from_slice(&bytes);
         while self.framing.is_none() {
             let Some(line) = take_line(&mut self.header)? else {
-                return Ok(PayloadStep::Incomplete);
+                return Ok(None);
             };
             if !line.is_empty() {
                 self.framing = Some(parse_header(&line)?);
@@ -85,43 +79,56 @@ impl Payload {
         Ok(self.push_body(body))
     }
 
-    fn push_body(&mut self, mut bytes: Bytes) -> PayloadStep {
-        match self.framing {
-            Some(PayloadEnd::Length(length)) => {
+    /// What has come of the payload since it was asked last. While more is to come, some of it may be kept back.
+    pub fn take_pieces(&mut self) -> Vec<Bytes> {
+        mem::take(&mut self.pieces)
+    }
+
+    fn push_body(&mut self, mut bytes: Bytes) -> Option<Received> {
+        match self.framing? {
+            PayloadEnd::Length(length) => {
                 let wanted = (length - self.received).min(bytes.len() as u64);
                 let rest = bytes.split_off(wanted as usize);
+                self.received += wanted;
                 self.keep(bytes);
-                if self.received == length {
-                    self.complete(rest, false)
-                } else {
-                    PayloadStep::Incomplete
-                }
+                (self.received == length).then(|| self.complete(rest, false))
             }
-            Some(PayloadEnd::Mark(mark)) => {
-                self.keep(bytes);
-                if self.last == mark && self.received >= ID_LENGTH as u64 {
-                    self.drop_mark();
-                    return self.complete(Bytes::new(), true);
-                }
-                PayloadStep::Incomplete
+            PayloadEnd::Mark(mark) => {
+                self.hold(bytes);
+                let ends = self.last == mark && self.received >= ID_LENGTH as u64;
+                ends.then(|| {
+                    self.received -= ID_LENGTH as u64;
+                    self.complete(Bytes::new(), true)
+                })
             }
-            None => PayloadStep::Incomplete,
         }
     }
 
-    /// Adds to what has come; memory grows by that, never by what was announced.
-    fn keep(&mut self, bytes: Bytes) {
+    /// Keeps all but the last bytes, which are held.
+    fn hold(&mut self, bytes: Bytes) {
+        let held = |received: u64| received.min(ID_LENGTH as u64) as usize;
+        let before = held(self.received);
         self.received += bytes.len() as u64;
         let fresh = bytes.len().min(ID_LENGTH);
         self.last.copy_within(fresh.., 0);
         self.last[ID_LENGTH - fresh..].copy_from_slice(&bytes[bytes.len() - fresh..]);
-        if bytes.len() < GATHERED_BELOW_BYTES {
+        let let_go = before + bytes.len() - held(self.received);
+        self.held.push(bytes);
+        for piece in self.held.take(let_go) {
+            self.keep(piece);
+        }
+    }
+
+    /// Adds to what is to be handed on; memory grows by that, never by what was announced.
+    fn keep(&mut self, bytes: Bytes) {
+        let large = bytes.len() >= GATHERED_BELOW_BYTES;
+        if !large {
             self.open.extend_from_slice(&bytes);
         }
-        if bytes.len() >= GATHERED_BELOW_BYTES || self.open.len() >= GATHERED_BELOW_BYTES {
+        if large || self.open.len() >= GATHERED_BELOW_BYTES {
             self.seal();
         }
-        if bytes.len() >= GATHERED_BELOW_BYTES {
+        if large {
             self.pieces.push(bytes);
         }
     }
@@ -132,20 +139,9 @@ impl Payload {
         }
     }
 
-    /// Takes the mark off the end again, over as many pieces as it came in.
-    fn drop_mark(&mut self) {
-        self.seal();
-        self.received -= ID_LENGTH as u64;
-        let mut excess = ID_LENGTH;
-        while let Some(mut piece) = self.pieces.pop() {
-            let kept = piece.len().saturating_sub(excess);
-            excess -= piece.len() - kept;
-            piece.truncate(kept);
-            if excess == 0 {
-                self.pieces.push(piece);
-                return;
-            }
-        }
+    /// Whether the payload itself has begun.
+    pub fn has_begun(&self) -> bool {
+        self.framing.is_some()
     }
 
     /// Whether the payload itself has begun, and a mark will end it.
@@ -162,14 +158,13 @@ impl Payload {
         (self.received, total)
     }
 
-    fn complete(&mut self, rest: Bytes, had_mark: bool) -> PayloadStep {
+    fn complete(&mut self, rest: Bytes, had_mark: bool) -> Received {
         self.seal();
-        PayloadStep::Complete(Received {
+        Received {
             payload_bytes: self.received,
-            payload: std::mem::take(&mut self.pieces),
             rest,
             had_mark,
-        })
+        }
     }
 }
 
@@ -197,24 +192,26 @@ fn parse_header(line: &[u8]) -> Result<PayloadEnd, PrimaryMisbehaved> {
 mod tests {
     use super::*;
 
-    fn pushed(bytes: &[u8], chunk: usize) -> Result<PayloadStep, PrimaryMisbehaved> {
-        let mut payload = Payload::default();
-        let mut step = PayloadStep::Incomplete;
+    /// What came of the payload, and what ended it.
+    fn pushed(
+        bytes: &[u8],
+        chunk: usize,
+    ) -> Result<(Vec<u8>, Option<Received>), PrimaryMisbehaved> {
+        let (mut payload, mut body, mut end) = (Payload::default(), Vec::new(), None);
         for part in bytes.chunks(chunk) {
-            step = payload.push(Bytes::copy_from_slice(part))?;
+            end = payload.push(Bytes::copy_from_slice(part))?;
+            body.extend(payload.take_pieces());
         }
-        Ok(step)
+        Ok((body.concat(), end))
     }
 
     #[test]
     fn a_payload_with_a_length_ends_there_and_the_rest_is_stream() {
-        let step = pushed(b"\n\n$5\r\nREDISrest", 64).unwrap();
-        let PayloadStep::Complete(received) = step else {
-            panic!("{step:?}")
-        };
+        let (body, end) = pushed(b"\n\n$5\r\nREDISrest", 64).unwrap();
+        let received = end.expect("all of it has come");
         assert_eq!(
-            (received.payload.concat(), received.rest.as_ref()),
-            (b"REDIS".to_vec(), &b"rest"[..])
+            (&body[..], &received.rest[..]),
+            (&b"REDIS"[..], &b"rest"[..])
         );
     }
 
@@ -223,26 +220,35 @@ mod tests {
         let mark = [b'm'; ID_LENGTH];
         let bytes = [b"$EOF:".as_slice(), &mark, b"\r\n", b"REDIS", &mark].concat();
         for chunk in [1, 3, 7, 40, 1000] {
-            let step = pushed(&bytes, chunk).unwrap();
-            let PayloadStep::Complete(received) = step else {
-                panic!("{chunk}: {step:?}")
-            };
-            assert_eq!(received.payload.concat(), b"REDIS");
-            assert!(received.had_mark);
+            let (body, end) = pushed(&bytes, chunk).unwrap();
+            assert_eq!(body, b"REDIS", "{chunk}");
+            assert!(end.is_some_and(|received| received.had_mark), "{chunk}");
         }
     }
 
     #[test]
     fn a_payload_of_several_pieces_is_all_of_them_without_the_mark() {
         let mark = [b'm'; ID_LENGTH];
-        let body: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
-        let bytes = [b"$EOF:".as_slice(), &mark, b"\r\n", &body, &mark].concat();
+        let content: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
+        let bytes = [b"$EOF:".as_slice(), &mark, b"\r\n", &content, &mark].concat();
         for chunk in [1, 7_001, GATHERED_BELOW_BYTES, 50_020, 200_000] {
-            let PayloadStep::Complete(received) = pushed(&bytes, chunk).unwrap() else {
-                panic!("{chunk}")
-            };
-            assert_eq!(received.payload.concat(), body, "{chunk}");
-            assert_eq!(received.payload_bytes, body.len() as u64);
+            let (body, end) = pushed(&bytes, chunk).unwrap();
+            assert!(body == content, "{chunk}");
+            let length = end.map(|received| received.payload_bytes);
+            assert_eq!(length, Some(content.len() as u64), "{chunk}");
+        }
+    }
+
+    #[test]
+    fn what_has_come_is_handed_on_but_for_what_may_be_the_mark() {
+        let marked = [b"$EOF:".as_slice(), &[b'm'; ID_LENGTH], b"\r\n"].concat();
+        let large = Bytes::from(vec![b'v'; 3 * GATHERED_BELOW_BYTES]);
+        for (head, held) in [(&marked[..], ID_LENGTH), (b"$1000000\r\n", 0)] {
+            let mut payload = Payload::default();
+            payload.push(Bytes::copy_from_slice(head)).unwrap();
+            payload.push(large.clone()).unwrap();
+            let handed_on = payload.take_pieces().concat();
+            assert_eq!(handed_on.len(), large.len() - held);
         }
     }
 

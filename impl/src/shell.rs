@@ -21,6 +21,7 @@ use crate::connection::{Connection, Flushed, Output};
 use crate::event::{Action, ClientId, Event, JobId, LinkId, Peer};
 use crate::link_task::LinkTask;
 use crate::listening::{Accepted, Listening};
+use crate::load_task::LoadTask;
 use crate::server::{Server, TICK_MS};
 use crate::snapshot_task::{self, SnapshotTask};
 use crate::socket;
@@ -78,6 +79,7 @@ pub(crate) struct Shell {
     unflushed: Vec<ClientId>,
     next_client: u64,
     link: Option<(LinkId, LinkTask)>,
+    load: Option<(LinkId, LoadTask)>,
     snapshot: Option<(JobId, SnapshotTask)>,
     key_delay_us: watch::Sender<u64>,
     output_limit: u64,
@@ -96,6 +98,7 @@ impl Shell {
             unflushed: Vec::new(),
             next_client: 0,
             link: None,
+            load: None,
             snapshot: None,
             key_delay_us: watch::Sender::new(config.key_save_delay_us.unsigned_abs()),
             output_limit: config.output_limits.longest_for_user(),
@@ -269,6 +272,7 @@ impl Shell {
             }
             Action::CloseLink { link } => {
                 self.link.take_if(|(id, _)| *id == link);
+                self.load.take_if(|(id, _)| *id == link);
             }
             Action::WriteSnapshot {
                 job,
@@ -298,11 +302,19 @@ impl Shell {
             Action::SetKeyDelay { microseconds } => {
                 self.key_delay_us.send_replace(microseconds);
             }
-            Action::LoadSnapshot {
-                link,
-                payload,
-                path,
-            } => snapshot_task::load(link, payload, path, self.sender.clone()),
+            Action::LoadSnapshot { link, path } => {
+                self.load = Some((link, LoadTask::start(link, path, self.sender.clone())));
+            }
+            Action::LoadPiece { link, piece } => {
+                if let Some((_, task)) = self.load.as_ref().filter(|(id, _)| *id == link) {
+                    task.push(piece);
+                }
+            }
+            Action::LoadWhole { link } => {
+                if let Some((_, task)) = self.load.take_if(|(id, _)| *id == link) {
+                    task.end();
+                }
+            }
             Action::WriteConfig {
                 client,
                 path,

@@ -8,7 +8,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,9 +16,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
-use crate::event::{Event, Framing, JobId, LinkId};
+use crate::event::{Event, Framing, JobId};
 use crate::keyspace::Snapshot;
-use crate::rdb::{self, Loaded, RdbError, RdbWriter, ReplicationFields};
+use crate::rdb::{RdbWriter, ReplicationFields};
 
 /// Bytes written at once when nothing slows the snapshot down: each part for sockets goes through the core, which then asks
 /// for the next.
@@ -202,7 +201,7 @@ static TEMPORARIES: AtomicU64 = AtomicU64::new(0);
 
 /// A file that vanishes unless it is given its final name. No two share a name: one that is given up vanishes when its
 /// task comes to it, which may be when the next has begun.
-struct Temporary {
+pub(crate) struct Temporary {
     path: PathBuf,
     renamed: bool,
 }
@@ -219,7 +218,7 @@ impl Temporary {
     }
 
     /// Gives the file its name, for good: the folder is written too, so that the name outlives a power failure.
-    fn rename_to(mut self, path: &Path) -> io::Result<()> {
+    pub(crate) fn rename_to(mut self, path: &Path) -> io::Result<()> {
         fs::rename(&self.path, path)?;
         self.renamed = true;
         let named = path
@@ -241,49 +240,18 @@ impl Drop for Temporary {
 
 /// Puts bytes into a file under its name, so that a crash leaves the old file or the new one.
 pub(crate) fn store(bytes: Bytes, path: &Path) -> io::Result<()> {
-    write_pieces(&[bytes], path)?.rename_to(path)
-}
-
-/// Reads a received snapshot on a thread of its own. A payload that cannot be read whole never becomes our file.
-pub(crate) fn load(
-    link: LinkId,
-    payload: Vec<Bytes>,
-    path: Option<PathBuf>,
-    events: mpsc::Sender<Event>,
-) {
-    tokio::task::spawn_blocking(move || {
-        let result = read_and_keep(payload, path.as_deref());
-        let result = result.map(Box::new).map_err(|error| error.to_string());
-        // Nobody is left to be told when the shell has ended.
-        let _ = events.blocking_send(Event::SnapshotLoaded { link, result });
-    });
-}
-
-/// Reads a snapshot and meanwhile writes its file, which gets its name only when all of it could be read.
-fn read_and_keep(payload: Vec<Bytes>, path: Option<&Path>) -> Result<Loaded, RdbError> {
-    let Some(path) = path else {
-        return rdb::read_pieces(payload);
-    };
-    let pieces = payload.clone();
-    thread::scope(|scope| {
-        let written = scope.spawn(|| write_pieces(&pieces, path));
-        let loaded = rdb::read_pieces(payload)?;
-        let written = written
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("a thread ended")));
-        if let Err(error) = written.and_then(|temporary| temporary.rename_to(path)) {
-            tracing::warn!("The received snapshot could not be kept as a file: {error}");
-        }
-        Ok(loaded)
-    })
+    write_pieces([bytes], path)?.rename_to(path)
 }
 
 /// Writes a file that has no name yet, and waits until it is on the disk.
-fn write_pieces(pieces: &[Bytes], path: &Path) -> io::Result<Temporary> {
+pub(crate) fn write_pieces(
+    pieces: impl IntoIterator<Item = Bytes>,
+    path: &Path,
+) -> io::Result<Temporary> {
     let temporary = Temporary::beside(path);
     let mut file = fs::File::create(&temporary.path)?;
     for piece in pieces {
-        file.write_all(piece)?;
+        file.write_all(&piece)?;
     }
     file.sync_all()?;
     Ok(temporary)

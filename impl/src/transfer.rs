@@ -7,7 +7,7 @@ use crate::config::DisklessLoad;
 use crate::event::{Action, LinkId};
 use crate::ids::ReplicationId;
 use crate::offset::ReplOffset;
-use crate::payload::{Payload, PayloadStep, Received};
+use crate::payload::{Payload, Received};
 use crate::primary::KEEPALIVE_MS;
 use crate::rdb::Loaded;
 use crate::replica::{Connected, Handshake, Label, Link, Loading, Transfer};
@@ -44,23 +44,37 @@ impl Server {
 
     pub(crate) fn transfer_received(&mut self, mut transfer: Transfer, bytes: Bytes, now_ms: u64) {
         transfer.heard_ms = now_ms;
-        match transfer.payload.push(bytes) {
-            Ok(PayloadStep::Incomplete) => self.put_link(Link::Transfer(transfer)),
-            Ok(PayloadStep::Complete(received)) => {
-                self.load_snapshot(transfer.id, transfer.label, received, now_ms);
-            }
-            Err(error) => self.abandon_link(transfer.id, &error, now_ms),
+        let (link, had_begun) = (transfer.id, transfer.payload.has_begun());
+        let received = match transfer.payload.push(bytes) {
+            Ok(received) => received,
+            Err(error) => return self.abandon_link(link, &error, now_ms),
+        };
+        if transfer.payload.has_begun() && !had_begun {
+            // A payload that comes directly is our own file only if there has to be one.
+            let without_file = transfer.payload.is_direct() && self.loads_directly();
+            let path = (!without_file).then(|| self.config.snapshot_path());
+            self.act(Action::LoadSnapshot { link, path });
+        }
+        for piece in transfer.payload.take_pieces() {
+            self.act(Action::LoadPiece { link, piece });
+        }
+        match received {
+            None => self.put_link(Link::Transfer(transfer)),
+            Some(received) => self.all_has_come(link, transfer.label, &received, now_ms),
         }
     }
 
-    /// The whole snapshot is in hand: let it be read, beside everything else (PROTOCOL §4.4).
-    fn load_snapshot(&mut self, id: LinkId, label: Option<Label>, received: Received, now_ms: u64) {
-        // A payload that came directly is our own file only if there had to be one.
-        let without_file = received.had_mark && self.loads_directly();
-        let path = (!without_file).then(|| self.config.snapshot_path());
+    /// The whole snapshot is in hand: what is left is to read the rest of it (PROTOCOL §4.4).
+    fn all_has_come(
+        &mut self,
+        link: LinkId,
+        label: Option<Label>,
+        received: &Received,
+        now_ms: u64,
+    ) {
         self.log("MASTER <-> REPLICA sync: Loading DB in memory");
         self.put_link(Link::Loading(Loading {
-            id,
+            id: link,
             label,
             rest: BytesMut::from(received.rest.as_ref()),
             had_mark: received.had_mark,
@@ -69,11 +83,7 @@ impl Server {
             heard_ms: now_ms,
         }));
         self.give_up_snapshot(now_ms);
-        self.act(Action::LoadSnapshot {
-            link: id,
-            payload: received.payload,
-            path,
-        });
+        self.act(Action::LoadWhole { link });
     }
 
     /// Whether a snapshot that is sent as it is made needs no file here.
@@ -126,9 +136,8 @@ impl Server {
         result: Result<Box<Loaded>, String>,
         now_ms: u64,
     ) {
-        let Some(Link::Loading(loading)) =
-            self.take_link_if(id, |link| matches!(link, Link::Loading(_)), now_ms)
-        else {
+        let reads = |link: &Link| matches!(link, Link::Transfer(_) | Link::Loading(_));
+        let Some(link) = self.take_link_if(id, reads, now_ms) else {
             return;
         };
         let loaded = match result {
@@ -139,6 +148,9 @@ impl Server {
                 ));
                 return self.retry_link(id, now_ms);
             }
+        };
+        let Link::Loading(loading) = link else {
+            return self.put_link(link);
         };
         self.keyspace = loaded.keyspace;
         self.own_deadlines.clear();

@@ -27,6 +27,8 @@ pub struct Subject {
     /// The attempt under way.
     link: Option<LinkId>,
     links: usize,
+    /// What has come of a snapshot.
+    arriving: Vec<Bytes>,
     /// Whether a snapshot has taken the place of the data it began with.
     pub replaced: bool,
     /// Whether the process ended.
@@ -69,6 +71,7 @@ impl Subject {
             heard: Vec::new(),
             link: None,
             links: 0,
+            arriving: Vec::new(),
             replaced: false,
             ended: false,
         };
@@ -145,8 +148,10 @@ impl Subject {
                 self.server.handle(Event::LinkUp { link }, self.now_ms);
             }
             Action::CloseLink { link } => _ = self.link.take_if(|current| *current == link),
-            Action::LoadSnapshot { link, payload, .. } => {
-                let result = rdb::read_pieces(payload)
+            Action::LoadSnapshot { .. } => self.arriving.clear(),
+            Action::LoadPiece { piece, .. } => self.arriving.push(piece),
+            Action::LoadWhole { link } => {
+                let result = rdb::read_pieces(self.arriving.drain(..))
                     .map(Box::new)
                     .map_err(|e| e.to_string());
                 self.replaced |= result.is_ok();

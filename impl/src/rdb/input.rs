@@ -1,7 +1,5 @@
 //! The payload as a sequence of bytes, lengths and strings: the only place that knows where the bytes are.
 
-use std::vec;
-
 use bytes::{Bytes, BytesMut};
 use crc::{Digest, Table};
 
@@ -16,25 +14,28 @@ enum Length {
     Encoded(u64),
 }
 
-/// The payload, which may have come in pieces, and how far it has been read.
-pub(super) struct Input {
+/// Of a string that lies in several pieces, so much is reserved before more of it has come than that.
+const RESERVED_BYTES: u64 = 64 * 1024;
+
+/// The payload, piece by piece, and how far it has been read. A piece that is still on its way is waited for.
+pub(super) struct Input<'a> {
     piece: Bytes,
     /// How much of the piece has been read.
     read: usize,
     /// How much came before the piece.
     before: usize,
-    further: vec::IntoIter<Bytes>,
+    further: &'a mut dyn Iterator<Item = Bytes>,
     /// The checksum of what came before the piece.
     sum: Digest<'static, u64, Table<16>>,
 }
 
-impl Input {
-    pub(super) fn new(pieces: Vec<Bytes>) -> Self {
+impl<'a> Input<'a> {
+    pub(super) fn new(pieces: &'a mut dyn Iterator<Item = Bytes>) -> Self {
         Self {
             piece: Bytes::new(),
             read: 0,
             before: 0,
-            further: pieces.into_iter(),
+            further: pieces,
             sum: CHECKSUM.digest(),
         }
     }
@@ -44,9 +45,9 @@ impl Input {
         self.before + self.read
     }
 
-    /// How many bytes there are beyond.
-    pub(super) fn left(&self) -> usize {
-        let further: usize = self.further.as_slice().iter().map(Bytes::len).sum();
+    /// How many bytes there are beyond, which ends the reading.
+    pub(super) fn left(self) -> usize {
+        let further: usize = self.further.map(|piece| piece.len()).sum();
         self.piece.len() - self.read + further
     }
 
@@ -57,7 +58,7 @@ impl Input {
         sum.finalize()
     }
 
-    /// The next bytes, as a slice of a piece, or put together if they lie in several: no more is allocated than has come.
+    /// The next bytes, as a slice of a piece, or put together if they lie in several: little more is allocated than has come.
     pub(super) fn take(&mut self, count: u64) -> Result<Bytes, RdbError> {
         let within = self.piece.len() - self.read;
         let taken = match usize::try_from(count) {
@@ -69,30 +70,34 @@ impl Input {
     }
 
     fn put_together(&mut self, count: u64) -> Result<Bytes, RdbError> {
-        let left = self.left() as u64;
-        if count > left {
-            return Err(RdbError::Truncated {
-                position: self.position(),
-                needed: count - left,
-            });
-        }
-        let mut taken = BytesMut::with_capacity(count as usize);
-        while taken.len() < count as usize {
-            if self.read == self.piece.len() {
-                self.next_piece();
-            }
-            let end = (self.read + count as usize - taken.len()).min(self.piece.len());
+        let position = self.position();
+        let mut taken = BytesMut::with_capacity(count.min(RESERVED_BYTES) as usize);
+        loop {
+            let needed = count - taken.len() as u64;
+            let there = (self.piece.len() - self.read) as u64;
+            let end = self.read + needed.min(there) as usize;
             taken.extend_from_slice(&self.piece[self.read..end]);
             self.read = end;
+            if needed <= there {
+                return Ok(taken.freeze());
+            }
+            if !self.next_piece() {
+                let needed = needed - there;
+                return Err(RdbError::Truncated { position, needed });
+            }
         }
-        Ok(taken.freeze())
     }
 
-    fn next_piece(&mut self) {
+    /// Goes on to the next piece, if there is one.
+    fn next_piece(&mut self) -> bool {
+        let Some(next) = self.further.next() else {
+            return false;
+        };
         self.sum.update(&self.piece);
         self.before += self.piece.len();
-        self.piece = self.further.next().unwrap_or_default();
+        self.piece = next;
         self.read = 0;
+        true
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {

@@ -1,6 +1,6 @@
 //! The reader: a whole payload in, a data set and its label out, or an error and nothing.
 //!
-//! The items are read through [`Input`]; a reader of a stream would replace that and nothing else. Keys whose deadline has passed are kept: whoever loads decides (PROTOCOL §6 X3).
+//! Keys whose deadline has passed are kept: whoever loads decides (PROTOCOL §6 X3).
 
 use bytes::Bytes;
 
@@ -35,28 +35,28 @@ pub struct Loaded {
 
 /// Reads a whole snapshot. An error means that nothing of it may be used.
 pub fn read(payload: &Bytes) -> Result<Loaded, RdbError> {
-    read_pieces(vec![payload.clone()])
+    read_pieces([payload.clone()])
 }
 
-/// The same of a snapshot in pieces, each of which is let go when it has been read.
-pub fn read_pieces(pieces: Vec<Bytes>) -> Result<Loaded, RdbError> {
-    let mut input = Input::new(pieces);
+/// The same of a snapshot in pieces. Each is asked for when those before it have been read, and let go when it has been
+/// read itself.
+pub fn read_pieces(pieces: impl IntoIterator<Item = Bytes>) -> Result<Loaded, RdbError> {
+    let mut pieces = pieces.into_iter();
+    let mut input = Input::new(&mut pieces);
     let version = read_version(&mut input)?;
     let mut reader = Reader::default();
     while reader.item(&mut input)? {}
     if version >= FIRST_WITH_CHECKSUM {
         check_sum(&mut input)?;
     }
+    let position = input.position();
     match input.left() {
         0 => Ok(Loaded {
             keyspace: reader.keyspace,
             fields: reader.label.complete(),
             version,
         }),
-        count => Err(RdbError::TrailingBytes {
-            position: input.position(),
-            count,
-        }),
+        count => Err(RdbError::TrailingBytes { position, count }),
     }
 }
 

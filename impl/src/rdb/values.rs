@@ -291,18 +291,17 @@ pub(super) fn write(value: &Value) -> BytesMut {
 
 /// The value that a payload consists of.
 pub(super) fn read_whole(payload: &Bytes) -> Result<Value, RdbError> {
-    let mut input = Input::new(vec![payload.clone()]);
+    let mut pieces = std::iter::once(payload.clone());
+    let mut input = Input::new(&mut pieces);
     let code = input.byte()?;
     if !is_type(code) {
         let position = 0;
         return Err(RdbError::UnknownCode { code, position });
     }
     let value = read(code, &mut input)?;
+    let position = input.position();
     match input.left() {
         0 => Ok(value),
-        count => Err(RdbError::TrailingBytes {
-            position: input.position(),
-            count,
-        }),
+        count => Err(RdbError::TrailingBytes { position, count }),
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Node {
     next_client: u64,
     job: Option<(JobId, RdbWriter, Framing)>,
     finished: BTreeMap<JobId, Bytes>,
+    /// What has come of a primary's snapshot, and whether it is to be kept as the file.
+    arriving: Option<(Vec<u8>, bool)>,
     /// The snapshot file.
     pub(crate) file: Option<Bytes>,
     /// The attempt under way, and the port it goes to.
@@ -146,6 +148,7 @@ impl World {
             next_client: 0,
             job: None,
             finished: BTreeMap::new(),
+            arriving: None,
             file: None,
             link: None,
             link_output: BytesMut::new(),
@@ -463,14 +466,20 @@ impl World {
                 }
             }
             Action::CancelSnapshot { .. } => self.nodes[index].job = None,
-            Action::LoadSnapshot {
-                link,
-                payload,
-                path,
-            } => {
-                let payload = Bytes::from(payload.concat());
+            Action::LoadSnapshot { path, .. } => {
+                self.nodes[index].arriving = Some((Vec::new(), path.is_some()));
+            }
+            Action::LoadPiece { piece, .. } => {
+                let arriving = self.nodes[index].arriving.as_mut();
+                let (payload, _) = arriving.expect("a snapshot that has begun");
+                payload.extend_from_slice(&piece);
+            }
+            Action::LoadWhole { link } => {
+                let arriving = self.nodes[index].arriving.take();
+                let (payload, is_kept) = arriving.expect("a snapshot that has begun");
+                let payload = Bytes::from(payload);
                 let result = rdb::read(&payload).map(Box::new);
-                if path.is_some() && result.is_ok() {
+                if is_kept && result.is_ok() {
                     self.nodes[index].file = Some(payload);
                 }
                 let result = result.map_err(|error| error.to_string());

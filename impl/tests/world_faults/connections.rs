@@ -206,6 +206,61 @@ fn a_primary_that_resets_the_connection_in_any_state_is_tried_again() {
     replica.await_info("master_link_status", "up");
 }
 
+/// A replica with a key of its own, and the connection on which it has been promised a snapshot: of a million bytes, or up
+/// to a mark.
+fn promised(load: &str) -> (Process, TcpStream) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = listener.local_addr().expect("the port found").port();
+    let replica = Process::ours(&["--repl-diskless-load", load]);
+    replica.command(&["SET", "x", "1"]);
+    replica.command(&["REPLICAOF", "127.0.0.1", &port.to_string()]);
+    let (mut stream, _) = listener.accept().expect("the replica connects");
+    await_answer(&stream);
+    let id = "a".repeat(40);
+    let framing = match load {
+        "disabled" => "1000000".to_owned(),
+        _ => format!("EOF:{id}"),
+    };
+    let label = format!("+FULLRESYNC {id} 1\r\n${framing}\r\n");
+    for part in ["+PONG\r\n", "+OK\r\n+OK\r\n", &label] {
+        stream.write_all(part.as_bytes()).expect("it is sent");
+    }
+    (replica, stream)
+}
+
+fn assert_as_before(replica: &Process) {
+    let left = || format!("{:?}", replica.files());
+    replica.wait_until(left, || replica.files().is_empty());
+    assert_eq!(replica.command(&["GET", "x"]), "1");
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_read_is_refused_before_it_ends() {
+    for load in ["disabled", "swapdb"] {
+        let (replica, mut stream) = promised(load);
+        stream.write_all(&[b'x'; 20_000]).expect("it is sent");
+        // The replica closes the connection, perhaps before it has read everything.
+        let _ = stream.read_to_end(&mut Vec::new());
+        assert_as_before(&replica);
+    }
+}
+
+#[test]
+fn half_a_snapshot_leaves_nothing_behind() {
+    /// A version, a database, and the beginning of a key's value of a mebibyte.
+    const HEAD: &[u8] = b"REDIS0006\xfe\x00\x00\x01k\x80\x00\x10\x00\x00";
+    for load in ["disabled", "swapdb"] {
+        let (replica, mut stream) = promised(load);
+        let half = [HEAD, &[b'v'; 500_000]].concat();
+        stream.write_all(&half).expect("it is sent");
+        if load == "disabled" {
+            replica.wait_until(|| "no file".to_owned(), || replica.files().len() == 1);
+        }
+        drop(stream);
+        assert_as_before(&replica);
+    }
+}
+
 /// As many clients as were asked for, if the system allows this process and the server so many.
 fn clients() -> u64 {
     let wanted = std::env::var("PSYNC_IDLE_CLIENTS").unwrap_or_else(|_| "10000".to_owned());
