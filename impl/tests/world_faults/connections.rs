@@ -238,7 +238,7 @@ fn assert_as_before(replica: &Process) {
 fn a_snapshot_that_cannot_be_read_is_refused_before_it_ends() {
     for load in ["disabled", "swapdb"] {
         let (replica, mut stream) = promised(load);
-        stream.write_all(&[b'x'; 20_000]).expect("it is sent");
+        stream.write_all(&vec![b'x'; 20_000]).expect("it is sent");
         // The replica closes the connection, perhaps before it has read everything.
         let _ = stream.read_to_end(&mut Vec::new());
         assert_as_before(&replica);
@@ -251,7 +251,7 @@ fn half_a_snapshot_leaves_nothing_behind() {
     const HEAD: &[u8] = b"REDIS0006\xfe\x00\x00\x01k\x80\x00\x10\x00\x00";
     for load in ["disabled", "swapdb"] {
         let (replica, mut stream) = promised(load);
-        let half = [HEAD, &[b'v'; 500_000]].concat();
+        let half = [HEAD, &vec![b'v'; 500_000]].concat();
         stream.write_all(&half).expect("it is sent");
         if load == "disabled" {
             replica.wait_until(|| "no file".to_owned(), || replica.files().len() == 1);
