@@ -35,6 +35,9 @@ pub struct Config {
     pub maxclients: u64,
     /// Seconds after which a user without a command is cut off; 0 for never.
     pub idle_timeout_s: u64,
+    /// Seconds without a sign from a connection after which the system asks whether the other side is still there; 0 for
+    /// never.
+    pub tcp_keepalive_s: u64,
     /// Most bytes that a user may send before we can execute them.
     pub query_buffer_bytes: u64,
     /// Longest argument of a user, in bytes.
@@ -165,6 +168,7 @@ impl Config {
             requirepass: String::new(),
             maxclients: 10_000,
             idle_timeout_s: 0,
+            tcp_keepalive_s: 300,
             query_buffer_bytes: 1 << 30,
             bulk_bytes: 512 << 20,
             output_limits: OutputLimits::default(),

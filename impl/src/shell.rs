@@ -204,6 +204,10 @@ impl Shell {
             Accepted::Tcp(stream, address) => {
                 // Replies are small and waited for; the system must not hold them back. It works without, only slower.
                 let _ = stream.set_nodelay(true);
+                let keepalive_s = self.core.config.tcp_keepalive_s;
+                if let Err(error) = socket::keep_alive(&stream, keepalive_s) {
+                    tracing::warn!("A peer that vanishes will not be noticed: {error}");
+                }
                 let connection = Connection::start(client, socket::split_tcp(stream), events);
                 (connection, Peer::Tcp(address))
             }

@@ -8,12 +8,21 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes};
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 /// Bytes asked of the system at once.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
+
+/// How often a silent connection is asked before it is given up.
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// The longest silence that Linux lets pass before it asks.
+const MAX_KEEPALIVE_S: u64 = 32_767;
 
 /// Pieces offered to the system at once.
 const WRITE_PIECES: usize = 256;
@@ -44,6 +53,21 @@ pub(crate) fn split_tcp(stream: TcpStream) -> (Reading, Writing) {
 pub(crate) fn split_unix(stream: UnixStream) -> (Reading, Writing) {
     let (reading, writing) = stream.into_split();
     (Reading::Unix(reading), Writing::Unix(writing))
+}
+
+/// Lets the system ask after so many seconds of silence whether the other side is still there, and three times more
+/// within as many seconds; without an answer it ends the connection. Zero leaves it as it is.
+pub(crate) fn keep_alive(stream: &TcpStream, seconds: u64) -> io::Result<()> {
+    if seconds == 0 {
+        return Ok(());
+    }
+    let idle = seconds.min(MAX_KEEPALIVE_S);
+    let pause = (idle / u64::from(KEEPALIVE_PROBES)).max(1);
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(idle))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(pause))?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    Ok(())
 }
 
 impl Reading {

@@ -81,6 +81,8 @@ pub const DIRECTIVES: &[Directive] = &[
         |c| c.requirepass.clone(), |c, text| { text.clone_into(&mut c.requirepass); Some(()) }),
     any_time("maxclients", "a number from 1 on",
         |c| c.maxclients.to_string(), |c, text| put(&mut c.maxclients, text.parse().ok().filter(|count| *count > 0))),
+    any_time("tcp-keepalive", "a number of seconds without a sign from a connection, 0 for ever",
+        |c| c.tcp_keepalive_s.to_string(), |c, text| put(&mut c.tcp_keepalive_s, parse_seconds(text))),
     any_time("timeout", "a number of seconds without a command, 0 for ever",
         |c| c.idle_timeout_s.to_string(), |c, text| put(&mut c.idle_timeout_s, parse_seconds(text))),
     any_time("client-query-buffer-limit", BYTES,
@@ -184,7 +186,7 @@ pub(super) const INERT: &[(&str, &str)] = &[
     ("replica-ignore-maxmemory", "yes"), ("replica-lazy-flush", "no"), ("sanitize-dump-payload", "no"),
     ("set-proc-title", "yes"), ("shutdown-on-sigint", "default"), ("shutdown-on-sigterm", "default"),
     ("slave-lazy-flush", "no"), ("slowlog-log-slower-than", "10000"), ("slowlog-max-len", "128"),
-    ("supervised", "no"), ("syslog-enabled", "no"), ("tcp-backlog", "511"), ("tcp-keepalive", "300"),
+    ("supervised", "no"), ("syslog-enabled", "no"), ("tcp-backlog", "511"),
     ("unixsocketperm", "0"), ("watchdog-period", "0"),
 ];
 

@@ -261,6 +261,48 @@ fn half_a_snapshot_leaves_nothing_behind() {
     }
 }
 
+/// The timers that the system runs for the connections that a server has accepted.
+fn timers(server: &Process) -> Vec<String> {
+    /// The state of a connection that is established.
+    const ESTABLISHED: &str = "01";
+    let table = fs::read_to_string("/proc/net/tcp").expect("Linux lists the connections");
+    let own = format!(":{:04X}", server.port());
+    let timer = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let accepted = fields[1].ends_with(&own) && fields[3] == ESTABLISHED;
+        accepted.then(|| fields[5][..2].to_owned())
+    };
+    table.lines().skip(1).filter_map(timer).collect()
+}
+
+/// For how many of them it will ask for a sign of life, once nothing waits to be confirmed.
+fn kept_alive(server: &Process) -> usize {
+    /// What was sent has not been confirmed.
+    const SENT: &str = "01";
+    const ASKING: &str = "02";
+    let waiting = || timers(server).iter().any(|timer| timer == SENT);
+    server.wait_until(|| format!("{:?}", timers(server)), || !waiting());
+    let timers = timers(server);
+    timers.iter().filter(|timer| *timer == ASKING).count()
+}
+
+#[test]
+fn a_peer_that_vanishes_is_asked_for_a_sign_of_life_unless_nobody_wants_that() {
+    let server = Process::ours(&[]);
+    let mut first = server.connect();
+    first.query(&["PING"]);
+    let before = kept_alive(&server);
+    assert!(before > 0);
+    first.query(&["CONFIG", "SET", "tcp-keepalive", "0"]);
+    let mut second = server.connect();
+    second.query(&["PING"]);
+    assert_eq!(kept_alive(&server), before);
+    first.query(&["CONFIG", "SET", "tcp-keepalive", "4294967295"]);
+    let mut third = server.connect();
+    third.query(&["PING"]);
+    assert_eq!(kept_alive(&server), before + 1);
+}
+
 /// As many clients as were asked for, if the system allows this process and the server so many.
 fn clients() -> u64 {
     let wanted = std::env::var("PSYNC_IDLE_CLIENTS").unwrap_or_else(|_| "10000".to_owned());
