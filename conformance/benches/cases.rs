@@ -18,7 +18,7 @@ use psync_model::rulebook::Era;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_psync-conformance");
 
 /// How many cases are played at a time, as a run does unless told otherwise.
-const JOBS: usize = 8;
+const JOBS: usize = 32;
 
 /// How many cases of each casting are played unless told otherwise, evenly spread.
 const CASES: usize = 160;

@@ -1,9 +1,11 @@
 //! `run`: derive the cases, play them on a subject, and say whether it conforms.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -12,7 +14,7 @@ use psync_conformance::profile::{Access, Profile};
 use psync_conformance::report::record::{CaseRecord, Record, SuiteRecord, plan_lines};
 use psync_conformance::report::{self, html, junit, text};
 use psync_conformance::run::{self, ERRORS, Report, SCOPE, Suite};
-use psync_conformance::shorten::shorten;
+use psync_conformance::shorten::{Shortened, shorten};
 use psync_conformance::stage::as_replica::played_era;
 use psync_conformance::verdict::{Outcome, Verdict};
 use psync_model::casting::Casting;
@@ -25,8 +27,15 @@ use super::progress::Meter;
 use super::subject::{self, Chosen, SubjectArgs};
 use super::{DOES_NOT_CONFORM, MISUSE, interrupt};
 
-/// How many cases are played at a time unless told otherwise: they mostly wait.
-const DEFAULT_JOBS: u8 = 8;
+/// How many cases are played at a time unless told otherwise, for each processor and in all: they mostly wait.
+const JOBS_PER_PROCESSOR: usize = 16;
+const MOST_JOBS: u8 = 64;
+
+/// What is played at a time on this machine unless told otherwise.
+fn default_jobs() -> u8 {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    u8::try_from(processors * JOBS_PER_PROCESSOR).map_or(MOST_JOBS, |jobs| jobs.min(MOST_JOBS))
+}
 
 /// Where reports go unless told otherwise, a folder for each subject.
 pub(crate) const REPORTS: &str = "target/psync";
@@ -55,8 +64,8 @@ pub(crate) struct Args {
     /// Where the random walks begin; the n-th of a casting has the seed N + n [default: another in each run, printed]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// How many cases to play at a time; each has a server of its own
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_JOBS, value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// How many cases to play at a time; each has a server of its own [default: 16 for each processor]
+    #[arg(long, value_name = "N", default_value_t = default_jobs(), hide_default_value = true, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_JOBS)))]
     jobs: u8,
     /// Play each case so often: one that does not come to the same every time is not judged
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -91,7 +100,7 @@ impl Default for Args {
             budget: Budget::All,
             walks: None,
             seed: None,
-            jobs: DEFAULT_JOBS,
+            jobs: default_jobs(),
             repeat: 1,
             fail_fast: false,
             no_shorten: false,
@@ -103,6 +112,14 @@ impl Default for Args {
 }
 
 impl Args {
+    /// How many cases are played at a time on this subject: a server that ran already is the only one of its kind.
+    fn jobs_on(&self, profile: &Profile) -> usize {
+        match profile.access {
+            Access::Connect(_) => 1,
+            Access::Start { .. } => usize::from(self.jobs),
+        }
+    }
+
     /// The folder for the reports.
     pub(super) fn folder(&self, profile: &Profile) -> PathBuf {
         let folder = self.report.clone();
@@ -228,7 +245,7 @@ fn play_all(args: &Args, profile: &mut Profile, suites: &[Suite]) -> Record {
         record.note_stale_deviations(profile);
     }
     if !args.no_shorten {
-        shorten_failures(profile, &mut record);
+        shorten_failures(args, profile, &mut record);
     }
     record
 }
@@ -258,11 +275,7 @@ pub(super) fn play(
 ) -> Report {
     let what = format!("{} {}", suite.era, suite.casting.name());
     let mut meter = Meter::new(what, suite.cases.len());
-    // A server that ran already is the only one of its kind.
-    let jobs = match profile.access {
-        Access::Connect(_) => 1,
-        Access::Start { .. } => usize::from(args.jobs),
-    };
+    let jobs = args.jobs_on(profile);
     run::run_until(suite, profile, jobs, &interrupt::STOP, until, |outcome| {
         let trouble = trouble(outcome);
         meter.done(trouble.as_deref());
@@ -288,30 +301,47 @@ fn trouble(outcome: &Outcome) -> Option<String> {
 }
 
 /// Of the cases that fail alike, looks for a shorter form of the shortest.
-fn shorten_failures(profile: &mut Profile, record: &mut Record) {
+fn shorten_failures(args: &Args, profile: &mut Profile, record: &mut Record) {
     let until = Instant::now() + SHORTEN;
     for suite in &mut record.suites {
         profile.era = played_era(suite.era);
-        for places in alike(suite) {
+        let shortest: Vec<usize> = alike(suite).iter().map(|places| places[0]).collect();
+        let shorten_one = |group: usize| {
+            let case = &suite.cases[shortest[group]];
+            let (Some(plan), Some(failure)) = (case.plan(), case.failure()) else {
+                return Ok(None);
+            };
             let budget = SHORTEN_ONE.min(until.saturating_duration_since(Instant::now()));
             if budget.is_zero() || interrupt::came() {
-                return;
+                return Ok(None);
             }
-            let case = &mut suite.cases[places[0]];
-            let (Some(plan), Some(failure)) = (case.plan(), case.failure()) else {
-                continue;
-            };
-            match shorten(&plan, failure, profile, budget) {
-                Ok(None) => {}
-                Ok(Some(shorter)) => {
-                    case.shortened_from = Some(plan.steps.len());
-                    case.case.clone_from(&shorter.case.header.id);
-                    case.plan = plan_lines(&shorter.case);
-                    case.verdict = Verdict::Fail(shorter.failure);
-                }
-                Err(error) => eprintln!("{} could not be shortened: {error:#}", case.case),
-            }
+            shorten(&plan, failure, profile, budget)
+        };
+        let (jobs, never) = (args.jobs_on(profile), AtomicBool::new(false));
+        let found = run::in_parallel(
+            shortest.len(),
+            jobs,
+            &never,
+            Some(until),
+            shorten_one,
+            |_, _| (),
+        );
+        for (group, shorter) in found {
+            take_shorter(&mut suite.cases[shortest[group]], shorter);
         }
+    }
+}
+
+fn take_shorter(case: &mut CaseRecord, shorter: anyhow::Result<Option<Shortened>>) {
+    match shorter {
+        Ok(None) => {}
+        Ok(Some(shorter)) => {
+            case.shortened_from = case.plan().map(|plan| plan.steps.len());
+            case.case.clone_from(&shorter.case.header.id);
+            case.plan = plan_lines(&shorter.case);
+            case.verdict = Verdict::Fail(shorter.failure);
+        }
+        Err(error) => eprintln!("{} could not be shortened: {error:#}", case.case),
     }
 }
 
