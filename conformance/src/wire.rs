@@ -3,6 +3,7 @@
 //! All counts are bytes. Nothing here waits or owns a socket; `conn` does.
 use std::fmt;
 
+use bytes::{Buf, BytesMut};
 use thiserror::Error;
 
 use crate::transcript::escaped;
@@ -208,7 +209,7 @@ pub struct Partial {
 /// bytes that follow may be in the same read.
 #[derive(Debug)]
 pub struct Reader {
-    buffer: Vec<u8>,
+    buffer: BytesMut,
     phase: Phase,
     payload: Option<Framing>,
     searched: usize,
@@ -219,7 +220,7 @@ impl Reader {
     /// A reader that begins in this phase.
     pub fn new(phase: Phase) -> Self {
         Self {
-            buffer: Vec::new(),
+            buffer: BytesMut::new(),
             phase,
             payload: None,
             searched: 0,
@@ -260,7 +261,7 @@ impl Reader {
 
     /// Takes up to `limit` bytes as they are, without reading them as items.
     pub fn take_raw(&mut self, limit: usize) -> Vec<u8> {
-        let taken: Vec<u8> = self.buffer.drain(..limit.min(self.buffer.len())).collect();
+        let taken = self.buffer.split_to(limit.min(self.buffer.len())).to_vec();
         if self.phase == Phase::Stream {
             self.stream_bytes += taken.len() as u64;
         }
@@ -284,7 +285,7 @@ impl Reader {
     }
 
     fn take(&mut self, body: Body, taken: usize) -> Item {
-        self.buffer.drain(..taken);
+        self.buffer.advance(taken);
         match (&body, self.phase) {
             (_, Phase::Stream) => self.stream_bytes += taken as u64,
             (Body::Status(text), Phase::Answers) if first_word(text) == "CONTINUE" => {
@@ -311,7 +312,7 @@ impl Reader {
             return Ok(None);
         }
         let snapshot = self.buffer[..end].to_vec();
-        self.buffer.drain(..after);
+        self.buffer.advance(after);
         (self.payload, self.searched, self.phase) = (None, 0, Phase::Stream);
         Ok(Some(Item {
             body: Body::Payload(snapshot),
