@@ -177,7 +177,7 @@ impl Default for Waits {
     fn default() -> Self {
         Self {
             start_ms: Millis(30_000),
-            reply_ms: Millis(5_000),
+            reply_ms: Millis(15_000),
             observe_ms: Millis(10_000),
             settle_ms: Millis(50),
             stop_ms: Millis(10_000),
