@@ -143,7 +143,7 @@ impl Server {
         let limits = self.limits_of(authenticated);
         if let Some(client) = self.clients.get_mut(&id) {
             client.authenticated = authenticated;
-            client.decoder.set_limits(limits);
+            client.input.set_limits(limits);
         }
     }
 

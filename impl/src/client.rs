@@ -1,11 +1,12 @@
 //! One connection that somebody opened to us: a user, or a replica.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::commands::Wait;
 use crate::event::{ClientId, Framing, JobId, Peer};
+use crate::input::Input;
 use crate::offset::ReplOffset;
-use crate::resp::{Limits, Protocol, Request, RequestDecoder};
+use crate::resp::{Protocol, Request};
 use crate::shared_stream::Position;
 use crate::watching::Watch;
 
@@ -163,10 +164,8 @@ pub struct Client {
     pub authenticated: bool,
     /// How it is answered.
     pub protocol: Protocol,
-    /// Bytes that are not yet a whole command.
-    pub input: BytesMut,
-    /// Finds the commands in them.
-    pub decoder: RequestDecoder,
+    /// What it sent and we have not executed.
+    pub input: Input,
     /// What its commands depend on.
     pub session: Session,
     /// What it said about itself.
@@ -205,8 +204,7 @@ impl Client {
             last_command: "NULL",
             authenticated: false,
             protocol: Protocol::default(),
-            input: BytesMut::new(),
-            decoder: RequestDecoder::new(Limits::default()),
+            input: Input::default(),
             session: Session::default(),
             announced: Announced::default(),
             blocked: None,
@@ -219,15 +217,6 @@ impl Client {
             queued: 0,
             written: 0,
             closing: false,
-        }
-    }
-
-    /// Adds bytes to the input; where there are none they become it as they are.
-    pub fn take_in(&mut self, bytes: Bytes) {
-        if self.input.is_empty() {
-            self.input = BytesMut::from(bytes);
-        } else {
-            self.input.extend_from_slice(&bytes);
         }
     }
 

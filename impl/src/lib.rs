@@ -60,6 +60,7 @@ mod handshake;
 pub mod history;
 pub mod ids;
 mod info;
+pub mod input;
 pub mod keyspace;
 mod link;
 mod link_task;

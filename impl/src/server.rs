@@ -19,13 +19,14 @@ use crate::event::{Action, ClientId, Event, LinkId};
 use crate::failover::Failover;
 use crate::history::History;
 use crate::ids::{IdSource, ReplicationId};
+use crate::input::Input;
 use crate::keyspace::{DATABASES, Keyspace};
 use crate::offset::ReplOffset;
 use crate::pausing::Pause;
 use crate::primary::PrimarySide;
 use crate::rdb::ReplicationFields;
 use crate::replica::{CachedPrimary, Link, Role};
-use crate::resp::{Limits, Reply, RequestDecoder};
+use crate::resp::{Limits, Reply};
 use crate::rulebook::{Rulebook, SavedLabel};
 use crate::turns::is_end_of_turn;
 use crate::watching::Interest;
@@ -419,7 +420,7 @@ impl Server {
         let authenticated = self.config.requirepass.is_empty();
         let client = Client {
             authenticated,
-            decoder: RequestDecoder::new(self.limits_of(authenticated)),
+            input: Input::new(self.limits_of(authenticated)),
             ..client
         };
         self.clients.insert(id, client);
@@ -446,7 +447,7 @@ impl Server {
         if let Some(client) = self.clients.get_mut(&id) {
             // A long command may take its time to arrive.
             client.active_ms = now_ms;
-            client.take_in(bytes);
+            client.input.take_in(bytes);
             self.process_input(id, now_ms);
         }
         let limit = self.config.query_buffer_bytes;
@@ -501,7 +502,10 @@ impl Server {
                 return self.await_turn(id);
             }
             executed += 1;
-            match client.decoder.decode(&mut client.input) {
+            let ahead = client.input.look_ahead();
+            let keys = ahead.filter_map(|request| request.args.get(1));
+            self.keyspace.touch(client.session.database, keys);
+            match client.input.take() {
                 Ok(Some(request)) => self.execute_request(id, request, now_ms),
                 Ok(None) => return,
                 Err(error) => {

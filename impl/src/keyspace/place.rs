@@ -6,6 +6,8 @@
 use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hasher};
 
+use bytes::Bytes;
+
 use super::blob::Blob;
 use super::sought::Sought;
 use super::tree::{Item, Tree};
@@ -93,6 +95,19 @@ impl<T: Item<Key = Place>> Tree<T> {
     /// The item of a key.
     pub(super) fn look_up(&self, key: &[u8]) -> Option<&T> {
         self.find(&Probe::of(key))
+    }
+
+    /// Reads what looking these keys up will read, and what `beside` reads for each item that is there.
+    pub(super) fn touch<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k Bytes>,
+        beside: impl Fn(&T) -> usize,
+    ) {
+        let probes: Vec<_> = keys.map(|key| Probe::of(key)).collect();
+        // One alone has nobody to wait together with.
+        if probes.len() > 1 {
+            self.find_together(&probes, beside);
+        }
     }
 
     /// The item of a key, to be changed in all but its key.

@@ -27,10 +27,7 @@ pub(super) fn rank<S, K>(
     sought: &impl Sought<K>,
     bounds: &Range<u64>,
 ) -> usize {
-    let passed = sought.position().saturating_sub(bounds.start);
-    let width = bounds.end.saturating_sub(bounds.start).max(1);
-    let guess = passed * slots.len() as u64 / width;
-    let mut at = slots.len().min(guess as usize);
+    let mut at = expected_rank(slots.len(), sought, bounds);
     while at > 0 && sought.compare(key(&slots[at - 1])).is_gt() {
         at -= 1;
     }
@@ -38,4 +35,16 @@ pub(super) fn rank<S, K>(
         at += 1;
     }
     at
+}
+
+/// The rank among so many keys if they were spread evenly.
+pub(super) fn expected_rank<K>(
+    slots: usize,
+    sought: &impl Sought<K>,
+    bounds: &Range<u64>,
+) -> usize {
+    let passed = sought.position().saturating_sub(bounds.start);
+    let width = bounds.end.saturating_sub(bounds.start).max(1);
+    let guess = passed * slots as u64 / width;
+    slots.min(guess as usize)
 }

@@ -6,10 +6,11 @@
 //! from the root to one leaf, some kilobytes whatever the length; then they are its own, and further writes there cost
 //! nothing extra. That is what a forked process pays for a page, without the fork.
 
+use std::hint::black_box;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::sought::{EVERYWHERE, Sought, rank};
+use super::sought::{EVERYWHERE, Sought, expected_rank, rank};
 
 /// Most items of a leaf: few enough that moving half of them is quick, enough that a node's own size is spread thin.
 const LEAF_ITEMS: usize = 32;
@@ -180,6 +181,41 @@ impl<T: Item> Tree<T> {
         }
     }
 
+    /// Goes the way to each of several keys, all of them a step at a time, and looks with `beside` at the items that are
+    /// there: what the steps of one round read is in nobody's way, so that memory is waited for once and not once for each.
+    pub(super) fn find_together<W: Sought<T::Key>>(
+        &self,
+        sought: &[W],
+        beside: impl Fn(&T) -> usize,
+    ) {
+        let root: (&Node<T>, _) = (&self.root, EVERYWHERE);
+        let mut ways = vec![root; sought.len()];
+        let found = loop {
+            // Whether it is a leaf and how long it is, then the slots in the middle of those that will be compared.
+            black_box(ways.iter().fold(0, |all, (node, _)| all ^ node.slots()));
+            let pairs = ways.iter().zip(sought);
+            black_box(pairs.fold(0, |all, (way, sought)| all ^ position_near(way, sought)));
+            let mut found = None;
+            for ((node, bounds), sought) in ways.iter_mut().zip(sought) {
+                match node {
+                    Node::Inner(children) => {
+                        let at = descend(children, sought, bounds).saturating_sub(1);
+                        *node = &children[at].node;
+                    }
+                    Node::Leaf(items) => {
+                        let at = rank(items, T::key, sought, bounds).saturating_sub(1);
+                        let beside = items.get(at).map_or(0, &beside);
+                        found = Some(found.unwrap_or(0) ^ beside);
+                    }
+                }
+            }
+            if found.is_some() || sought.is_empty() {
+                break found;
+            }
+        };
+        black_box(found);
+    }
+
     /// The same, to be changed in all but its key.
     pub(super) fn find_mut(&mut self, sought: &impl Sought<T::Key>) -> Option<&mut T> {
         let (mut node, mut bounds) = (&mut self.root, EVERYWHERE);
@@ -233,6 +269,18 @@ impl<T: Item> Tree<T> {
                 }
             }
         }
+    }
+}
+
+/// The position of a key near to the one that is sought on this way.
+fn position_near<T: Item, W: Sought<T::Key>>(
+    (node, bounds): &(&Node<T>, Range<u64>),
+    sought: &W,
+) -> u64 {
+    let at = expected_rank(node.slots(), sought, bounds).saturating_sub(1);
+    match node {
+        Node::Inner(children) => W::position_of(&children[at].first),
+        Node::Leaf(items) => items.get(at).map_or(0, |item| W::position_of(item.key())),
     }
 }
 

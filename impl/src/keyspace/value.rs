@@ -79,6 +79,14 @@ impl Value {
         }
     }
 
+    /// Reads the memory that it will take to read or replace it; the number means nothing.
+    pub(super) fn touch(&self) -> usize {
+        match self {
+            Self::String(bytes) => bytes.touch(),
+            _ => 0,
+        }
+    }
+
     /// About how many bytes of memory the value takes, all nodes counted as full.
     pub fn memory_bytes(&self) -> usize {
         /// A position in front of what is sorted by hash, and a score.
