@@ -37,8 +37,21 @@ impl Server {
         args: &[Bytes],
         now_ms: u64,
     ) -> Result<&'static CommandSpec, Reply> {
+        let spec = args.first().and_then(|name| commands::lookup(name));
+        self.check_found(id, spec, args, now_ms)
+    }
+
+    /// The same of a command that was looked up already.
+    pub(crate) fn check_found(
+        &self,
+        id: ClientId,
+        spec: Option<&'static CommandSpec>,
+        args: &[Bytes],
+        now_ms: u64,
+    ) -> Result<&'static CommandSpec, Reply> {
         let refuse = |text: &str| Err(Reply::Error(text.to_owned()));
-        let spec = commands::check(args).map_err(|error| Reply::Error(error.to_string()))?;
+        let spec = commands::check_found(spec, args);
+        let spec = spec.map_err(|error| Reply::Error(error.to_string()))?;
         if !self.rules.era.knows(spec.name) {
             return Err(Reply::Error(format!("ERR unknown command '{}'", spec.name)));
         }

@@ -8,6 +8,8 @@
 // All functions of the table have one signature.
 #![allow(clippy::unnecessary_wraps)]
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::keyspace::{Blob, Collection, EncodingLimits, Entry, Keyspace, Value};
@@ -75,20 +77,20 @@ impl Context {
 
 /// A command for the replication stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Effect {
+pub struct Effect<'a> {
     /// The database that it changes.
     pub database: usize,
-    /// Its name and arguments.
-    pub args: Vec<Bytes>,
+    /// Its name and arguments: nearly always those of the command itself.
+    pub args: Cow<'a, [Bytes]>,
 }
 
 /// What a command answered and did.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct Outcome<'a> {
     /// The answer.
     pub reply: Reply,
     /// What to propagate, in order.
-    pub effects: Vec<Effect>,
+    pub effects: Vec<Effect<'a>>,
     /// What was changed, in order, if the context asked for it.
     pub changes: Vec<Change>,
     /// What the command would wait for: then the reply is the one for when it waited in vain, or may not wait.
@@ -118,11 +120,15 @@ pub struct Wait {
 /// The specification of a command if its name and number of arguments are right; what a transaction checks when it
 /// queues. Server commands pass too.
 pub fn check(args: &[Bytes]) -> Result<&'static CommandSpec, CommandError> {
-    let spec = args
-        .first()
-        .and_then(|name| lookup(name))
-        .ok_or_else(|| error::unknown(args))?;
-    with_arity(spec, args)
+    check_found(args.first().and_then(|name| lookup(name)), args)
+}
+
+/// The same of what [`lookup`] found.
+pub fn check_found<'a>(
+    spec: Option<&'a CommandSpec>,
+    args: &[Bytes],
+) -> Result<&'a CommandSpec, CommandError> {
+    with_arity(spec.ok_or_else(|| error::unknown(args))?, args)
 }
 
 fn with_arity<'a>(spec: &'a CommandSpec, args: &[Bytes]) -> Result<&'a CommandSpec, CommandError> {
@@ -135,23 +141,23 @@ fn with_arity<'a>(spec: &'a CommandSpec, args: &[Bytes]) -> Result<&'a CommandSp
 
 /// Runs a data command in the selected database (`SELECT` changes that). The caller has dealt with server commands and
 /// with permission to write; an unknown command, a wrong arity or a server command is an error reply.
-pub fn execute(
+pub fn execute<'a>(
     keyspace: &mut Keyspace,
     database: &mut usize,
-    args: &[Bytes],
+    args: &'a [Bytes],
     context: &Context,
-) -> Outcome {
+) -> Outcome<'a> {
     run(keyspace, database, args, context, check(args), None)
 }
 
 /// The same of a command that was looked up already.
-pub fn execute_spec(
+pub fn execute_spec<'a>(
     keyspace: &mut Keyspace,
     database: &mut usize,
     spec: &CommandSpec,
-    args: &[Bytes],
+    args: &'a [Bytes],
     context: &Context,
-) -> Outcome {
+) -> Outcome<'a> {
     run(
         keyspace,
         database,
@@ -163,24 +169,24 @@ pub fn execute_spec(
 }
 
 /// Runs a command again that waited, now that there is something under one of its keys; it looks at no other.
-pub fn execute_for_key(
+pub fn execute_for_key<'a>(
     keyspace: &mut Keyspace,
     database: &mut usize,
-    args: &[Bytes],
+    args: &'a [Bytes],
     context: &Context,
     key: &Bytes,
-) -> Outcome {
+) -> Outcome<'a> {
     run(keyspace, database, args, context, check(args), Some(key))
 }
 
-fn run(
+fn run<'a>(
     keyspace: &mut Keyspace,
     database: &mut usize,
-    args: &[Bytes],
+    args: &'a [Bytes],
     context: &Context,
     spec: Result<&CommandSpec, CommandError>,
     only_key: Option<&Bytes>,
-) -> Outcome {
+) -> Outcome<'a> {
     let mut call = Call {
         keyspace,
         selected: database,
@@ -214,13 +220,13 @@ pub fn expire_step(
     now_ms: u64,
     limit: usize,
     first: usize,
-) -> Vec<Effect> {
+) -> Vec<Effect<'static>> {
     let expired = keyspace.expire_step(now_ms, limit, first);
     expired
         .into_iter()
         .map(|(database, key)| Effect {
             database,
-            args: deletion(key.to_bytes()),
+            args: deletion(key.to_bytes()).into(),
         })
         .collect()
 }
@@ -230,21 +236,21 @@ fn deletion(key: Bytes) -> Vec<Bytes> {
 }
 
 /// The function behind a data command.
-pub(crate) type Handler = fn(&mut Call<'_>) -> Result<Reply, CommandError>;
+pub(crate) type Handler = fn(&mut Call<'_, '_>) -> Result<Reply, CommandError>;
 
 /// One running command.
-pub(crate) struct Call<'a> {
-    keyspace: &'a mut Keyspace,
-    selected: &'a mut usize,
+pub(crate) struct Call<'c, 'a> {
+    keyspace: &'c mut Keyspace,
+    selected: &'c mut usize,
     args: &'a [Bytes],
-    context: &'a Context,
-    only_key: Option<&'a Bytes>,
-    effects: Vec<Effect>,
+    context: &'c Context,
+    only_key: Option<&'c Bytes>,
+    effects: Vec<Effect<'a>>,
     changes: Vec<Change>,
     wait: Option<Wait>,
 }
 
-impl<'a> Call<'a> {
+impl<'a> Call<'_, 'a> {
     /// The argument at an index that the arity guarantees.
     fn arg(&self, index: usize) -> &'a Bytes {
         &self.args[index]
@@ -267,7 +273,7 @@ impl<'a> Call<'a> {
                 self.changed_in(database, key);
                 self.effects.push(Effect {
                     database,
-                    args: deletion(key.clone()),
+                    args: deletion(key.clone()).into(),
                 });
                 None
             }
@@ -433,11 +439,15 @@ impl<'a> Call<'a> {
 
     /// Propagates the command as the client sent it, to the byte.
     fn propagate_verbatim(&mut self) {
-        self.propagate(self.args.to_vec());
+        self.take_down(self.args.into());
     }
 
     /// Propagates another command in its place.
     fn propagate(&mut self, args: Vec<Bytes>) {
+        self.take_down(args.into());
+    }
+
+    fn take_down(&mut self, args: Cow<'a, [Bytes]>) {
         self.effects.push(Effect {
             database: *self.selected,
             args,

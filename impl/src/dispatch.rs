@@ -82,7 +82,8 @@ impl Server {
             }
             return;
         };
-        let name = commands::lookup(asked).map_or("unknown", |spec| spec.name);
+        let spec = commands::lookup(asked);
+        let name = spec.map_or("unknown", |spec| spec.name);
         match name {
             "replconf" => {}
             "sync" | "psync" if client.replica.is_some() => return,
@@ -107,9 +108,9 @@ impl Server {
             "exec" => self.exec(id, now_ms),
             "discard" => Some(self.discard(id, now_ms)),
             "watch" => Some(self.watch_command(id, &request, now_ms)),
-            "reset" | "quit" => self.execute_alone(id, &request, now_ms),
+            "reset" | "quit" => self.execute_alone(id, spec, &request, now_ms),
             _ if queues => Some(self.queue(id, request, now_ms)),
-            _ => self.execute_alone(id, &request, now_ms),
+            _ => self.execute_alone(id, spec, &request, now_ms),
         };
         if let Some(reply) = answer {
             self.reply(id, &reply);
@@ -141,15 +142,18 @@ impl Server {
         self.close(id, now_ms);
     }
 
-    fn execute_alone(&mut self, id: ClientId, request: &Request, now_ms: u64) -> Answer {
+    fn execute_alone(
+        &mut self,
+        id: ClientId,
+        spec: Option<&'static CommandSpec>,
+        request: &Request,
+        now_ms: u64,
+    ) -> Answer {
         let mut effects = Vec::new();
-        let answer = self.execute_checked(id, &request.args, &mut effects, now_ms);
+        let answer = self.execute_checked(id, spec, &request.args, &mut effects, now_ms);
         // What a look at arbitrary keys deletes has nothing to do with one another.
-        let unrelated = || {
-            let spec = commands::lookup(&request.args[0]);
-            spec.is_some_and(|spec| spec.flags.contains(Flags::ARBITRARY_KEYS))
-        };
-        if effects.len() > 1 && unrelated() {
+        let unrelated = spec.is_some_and(|spec| spec.flags.contains(Flags::ARBITRARY_KEYS));
+        if effects.len() > 1 && unrelated {
             for effect in effects {
                 self.propagate_for(id, &[effect]);
             }
@@ -166,14 +170,15 @@ impl Server {
         None
     }
 
-    fn execute_checked(
+    fn execute_checked<'a>(
         &mut self,
         id: ClientId,
-        args: &[Bytes],
-        effects: &mut Vec<Effect>,
+        spec: Option<&'static CommandSpec>,
+        args: &'a [Bytes],
+        effects: &mut Vec<Effect<'a>>,
         now_ms: u64,
     ) -> Answer {
-        match self.check(id, args, now_ms) {
+        match self.check_found(id, spec, args, now_ms) {
             Ok(spec) => self.execute_spec(id, spec, args, effects, now_ms),
             Err(refusal) => {
                 self.count_call(args, |calls| calls.rejected += 1);
@@ -182,12 +187,12 @@ impl Server {
         }
     }
 
-    fn execute_spec(
+    fn execute_spec<'a>(
         &mut self,
         id: ClientId,
         spec: &CommandSpec,
-        args: &[Bytes],
-        effects: &mut Vec<Effect>,
+        args: &'a [Bytes],
+        effects: &mut Vec<Effect<'a>>,
         now_ms: u64,
     ) -> Answer {
         if spec.flags.contains(Flags::SERVER) {
@@ -232,7 +237,11 @@ impl Server {
     }
 
     fn calls_of(&mut self, spec: &CommandSpec) -> &mut Calls {
-        self.stats.calls.entry(spec.name).or_default()
+        let calls = &mut self.stats.calls;
+        if calls.len() <= spec.number {
+            calls.resize(commands::all().len(), Calls::default());
+        }
+        &mut calls[spec.number]
     }
 
     fn count_call(&mut self, args: &[Bytes], count: impl FnOnce(&mut Calls)) {
@@ -249,15 +258,15 @@ impl Server {
         }
     }
 
-    fn execute_data(
+    fn execute_data<'a>(
         &mut self,
         database: &mut usize,
         spec: &CommandSpec,
-        args: &[Bytes],
-        effects: &mut Vec<Effect>,
+        args: &'a [Bytes],
+        effects: &mut Vec<Effect<'a>>,
         origin: Origin,
         now_ms: u64,
-    ) -> Outcome {
+    ) -> Outcome<'a> {
         let context = self.context(origin, now_ms);
         let keyspace = &mut self.keyspace;
         let mut outcome = commands::execute_spec(keyspace, database, spec, args, &context);

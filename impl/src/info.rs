@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::backlog::Backlog;
 use crate::client::{Client, Replica};
+use crate::commands;
 use crate::ids::ReplicationId;
 use crate::keyspace::DATABASES;
 use crate::primary::Purpose;
@@ -74,8 +75,12 @@ impl Server {
     /// Calls of each command; nobody measures their time here.
     fn command_lines(&self) -> String {
         let mut lines = Lines::default();
-        let mut calls: Vec<_> = self.stats.calls.iter().collect();
-        calls.sort_unstable_by_key(|(name, _)| **name);
+        let named = commands::all().iter().map(|spec| spec.name);
+        let calls = named.zip(&self.stats.calls);
+        let mut calls: Vec<_> = calls
+            .filter(|(_, calls)| **calls != Calls::default())
+            .collect();
+        calls.sort_unstable_by_key(|(name, _)| *name);
         for (name, calls) in calls {
             let Calls {
                 executed,

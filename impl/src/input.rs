@@ -75,7 +75,11 @@ impl Input {
 
     fn decode_ahead(&mut self) {
         // Before the password one command may change what the next may be.
-        let most = if self.limits.before_password { 1 } else { AHEAD };
+        let most = if self.limits.before_password {
+            1
+        } else {
+            AHEAD
+        };
         while self.ahead.len() < most && self.broken.is_none() {
             match self.decoder.decode(&mut self.bytes) {
                 Ok(Some(request)) => self.ahead.push_back(request),
@@ -106,7 +110,10 @@ mod tests {
     fn commands_come_in_order_and_what_is_wrong_behind_them_comes_last() {
         let mut input = Input::default();
         input.take_in(Bytes::from_static(b"one\r\ntwo\r\n*1\r\n$x\r\nthree\r\n"));
-        let found: Vec<_> = input.look_ahead().map(|request| request.wire_bytes).collect();
+        let found: Vec<_> = input
+            .look_ahead()
+            .map(|request| request.wire_bytes)
+            .collect();
         assert_eq!(found, [5, 5]);
         assert_eq!(input.look_ahead().count(), 0, "they are there already");
         assert_eq!(name(&input.take().unwrap().unwrap()), b"one");

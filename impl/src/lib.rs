@@ -44,6 +44,7 @@ mod admin;
 pub mod backlog;
 pub mod client;
 mod client_command;
+mod clients;
 pub mod commands;
 pub mod config;
 mod connection;

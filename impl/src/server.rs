@@ -5,13 +5,14 @@
 //! be done, in order. Times are milliseconds of one clock that never goes back; it read like the time of day when the server
 //! started. Deadlines of keys mean the time of day itself, which somebody may set: [`Server::set_time_of_day`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::client::{Blocked, Client, Replica};
+use crate::clients::Clients;
 use crate::commands;
 use crate::config::Config;
 use crate::ending::Ending;
@@ -44,8 +45,8 @@ pub struct Stats {
     pub connections: u64,
     /// Commands executed.
     pub commands: u64,
-    /// How often each command was called, by name.
-    pub calls: HashMap<&'static str, Calls, foldhash::fast::RandomState>,
+    /// How often each command was called, by its number; those beyond the end never.
+    pub calls: Vec<Calls>,
     /// Connections that were not let in.
     pub rejected: u64,
     /// Keys that had expired when the snapshot file was loaded.
@@ -59,7 +60,7 @@ pub struct Stats {
 }
 
 /// How often one command was called.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Calls {
     /// Executed.
     pub executed: u64,
@@ -106,7 +107,7 @@ pub struct Server {
     ahead_ms: i64,
     pub(crate) history: History,
     pub(crate) keyspace: Keyspace,
-    pub(crate) clients: BTreeMap<ClientId, Client>,
+    pub(crate) clients: Clients,
     /// The connections that asked for the stream: few among many, and looked at for every write.
     pub(crate) attached: BTreeSet<ClientId>,
     /// The connections with commands that wait for their turn, in order; some may have had it or be gone.
@@ -181,7 +182,7 @@ impl Server {
             started_ms: now_ms,
             ahead_ms: 0,
             keyspace: Keyspace::new(),
-            clients: BTreeMap::new(),
+            clients: Clients::default(),
             attached: BTreeSet::new(),
             turns: VecDeque::new(),
             starting: true,
@@ -423,7 +424,7 @@ impl Server {
             input: Input::new(self.limits_of(authenticated)),
             ..client
         };
-        self.clients.insert(id, client);
+        self.clients.insert(client);
         if let Some(refusal) = self.refusal_at_door(id) {
             self.stats.rejected += 1;
             self.reply(id, &Reply::Error(refusal.to_owned()));

@@ -10,7 +10,7 @@ use crate::keyspace::{Blob, Value};
 const BITS: usize = 8;
 
 /// A position of a bit, within the longest string.
-fn bit_offset(call: &Call<'_>, text: &[u8]) -> Result<(usize, u8), CommandError> {
+fn bit_offset(call: &Call<'_, '_>, text: &[u8]) -> Result<(usize, u8), CommandError> {
     let words = "bit offset is not an integer or out of range";
     let offset = crate::resp::parse_integer(text)
         .and_then(|offset| usize::try_from(offset).ok())
@@ -19,7 +19,7 @@ fn bit_offset(call: &Call<'_>, text: &[u8]) -> Result<(usize, u8), CommandError>
     Ok((offset / BITS, 0x80 >> (offset % BITS)))
 }
 
-pub(super) fn setbit(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn setbit(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (byte, mask) = bit_offset(call, call.arg(2))?;
     let on = match &call.arg(3)[..] {
         b"0" => false,
@@ -46,7 +46,7 @@ pub(super) fn setbit(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(before.into()))
 }
 
-pub(super) fn getbit(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn getbit(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (byte, mask) = bit_offset(call, call.arg(2))?;
     let bytes = call.string(call.arg(1))?.unwrap_or(Blob::EMPTY);
     let set = bytes.get(byte).is_some_and(|byte| byte & mask != 0);
@@ -79,7 +79,7 @@ fn is_set(bytes: &[u8], at: usize) -> bool {
     bytes[at / BITS] & (0x80 >> (at % BITS)) != 0
 }
 
-pub(super) fn bitcount(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn bitcount(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     if call.args.len() == 3 {
         return Err(CommandError::Syntax);
     }
@@ -107,7 +107,7 @@ pub(super) fn bitcount(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(count as i64))
 }
 
-pub(super) fn bitpos(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn bitpos(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let wanted = match &call.arg(2)[..] {
         b"0" => false,
         b"1" => true,
@@ -127,7 +127,7 @@ pub(super) fn bitpos(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     }))
 }
 
-pub(super) fn bitop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn bitop(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (target, sources) = (call.arg(2), &call.args[3..]);
     let operation: fn(u8, u8) -> u8 = match &call.arg(1).to_ascii_uppercase()[..] {
         b"AND" => |one, other| one & other,

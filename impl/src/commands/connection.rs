@@ -4,7 +4,7 @@ use super::{Call, CommandError, Reply};
 use crate::keyspace::DATABASES;
 use crate::resp::parse_integer;
 
-pub(super) fn select(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn select(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let number = parse_integer(call.arg(1)).ok_or(CommandError::NotInteger)?;
     *call.selected = database(number)?;
     Ok(Reply::OK)
@@ -18,7 +18,7 @@ pub(super) fn database(number: i64) -> Result<usize, CommandError> {
         .ok_or(CommandError::DatabaseRange)
 }
 
-pub(super) fn ping(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn ping(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     match call.args {
         [_] => Ok(Reply::Simple("PONG")),
         [_, message] => Ok(Reply::Bulk(message.clone())),
@@ -26,6 +26,6 @@ pub(super) fn ping(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     }
 }
 
-pub(super) fn echo(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn echo(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(Reply::Bulk(call.arg(1).clone()))
 }

@@ -9,19 +9,19 @@ use super::set::Unit;
 use super::{Call, CommandError, Entry, Origin, Reply, deletion};
 use crate::resp::parse_integer;
 
-pub(super) fn expire(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn expire(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     generic(call, Unit::Seconds, "expire")
 }
 
-pub(super) fn pexpire(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn pexpire(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     generic(call, Unit::Milliseconds, "pexpire")
 }
 
-pub(super) fn expireat(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn expireat(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     generic(call, Unit::UnixSeconds, "expireat")
 }
 
-pub(super) fn pexpireat(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn pexpireat(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     generic(call, Unit::UnixMilliseconds, "pexpireat")
 }
 
@@ -71,7 +71,7 @@ impl Conditions {
     }
 }
 
-fn generic(call: &mut Call<'_>, unit: Unit, name: &'static str) -> Result<Reply, CommandError> {
+fn generic(call: &mut Call<'_, '_>, unit: Unit, name: &'static str) -> Result<Reply, CommandError> {
     let key = call.arg(1);
     let conditions = Conditions::parse(&call.args[3..])?;
     let amount = parse_integer(call.arg(2)).ok_or(CommandError::NotInteger)?;
@@ -94,13 +94,18 @@ fn generic(call: &mut Call<'_>, unit: Unit, name: &'static str) -> Result<Reply,
 }
 
 /// Whether a deadline means deletion. A replica leaves that to its primary.
-fn has_passed(call: &Call<'_>, deadline: i64) -> bool {
+fn has_passed(call: &Call<'_, '_>, deadline: i64) -> bool {
     call.context.origin != Origin::Primary && deadline <= call.context.now_ms as i64
 }
 
 /// Gives an existing key a deadline, or deletes it if that has passed, and propagates whichever it was. Conditions go
 /// along, as in Redis 7.0, although they have been met already.
-pub(super) fn set_or_delete(call: &mut Call<'_>, key: &Bytes, deadline: i64, conditions: &[Bytes]) {
+pub(super) fn set_or_delete(
+    call: &mut Call<'_, '_>,
+    key: &Bytes,
+    deadline: i64,
+    conditions: &[Bytes],
+) {
     if has_passed(call, deadline) {
         call.remove(key);
         call.propagate(deletion(key.clone()));
@@ -113,7 +118,7 @@ pub(super) fn set_or_delete(call: &mut Call<'_>, key: &Bytes, deadline: i64, con
 }
 
 /// Drops the deadline of a key, if it has one, and says whether it had.
-pub(super) fn drop_deadline(call: &mut Call<'_>, key: &Bytes) -> bool {
+pub(super) fn drop_deadline(call: &mut Call<'_, '_>, key: &Bytes) -> bool {
     let had = call.deadline(key).is_some();
     if had {
         call.set_deadline(key, None);
@@ -122,7 +127,7 @@ pub(super) fn drop_deadline(call: &mut Call<'_>, key: &Bytes) -> bool {
     had
 }
 
-pub(super) fn persist(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn persist(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let key = call.arg(1);
     if call.deadline(key).is_none() {
         return Ok(Reply::Integer(0));
@@ -132,27 +137,27 @@ pub(super) fn persist(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(1))
 }
 
-pub(super) fn ttl(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn ttl(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     // Rounded to the nearest second, as in Redis.
     Ok(tell(call, |deadline, now_ms| {
         (deadline.saturating_sub(now_ms) + 500) / 1000
     }))
 }
 
-pub(super) fn pttl(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn pttl(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(tell(call, u64::saturating_sub))
 }
 
-pub(super) fn expiretime(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn expiretime(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(tell(call, |deadline, _| (deadline + 500) / 1000))
 }
 
-pub(super) fn pexpiretime(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn pexpiretime(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(tell(call, |deadline, _| deadline))
 }
 
 /// A number made of deadline and time; -1 without a deadline, -2 without a key.
-fn tell(call: &mut Call<'_>, compute: fn(u64, u64) -> u64) -> Reply {
+fn tell(call: &mut Call<'_, '_>, compute: fn(u64, u64) -> u64) -> Reply {
     let now_ms = call.context.now_ms;
     Reply::Integer(match call.entry(call.arg(1)) {
         None => -2,

@@ -8,17 +8,17 @@ use crate::keyspace::{Blob, Hash};
 use crate::numbers::LongDouble;
 use crate::resp::parse_integer;
 
-pub(super) fn hset(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hset(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let added = set_fields(call, "hset")?;
     Ok(Reply::Integer(added as i64))
 }
 
-pub(super) fn hmset(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hmset(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     set_fields(call, "hmset")?;
     Ok(Reply::OK)
 }
 
-fn set_fields(call: &mut Call<'_>, name: &'static str) -> Result<usize, CommandError> {
+fn set_fields(call: &mut Call<'_, '_>, name: &'static str) -> Result<usize, CommandError> {
     let (pairs, []) = call.args[2..].as_chunks::<2>() else {
         return Err(CommandError::WrongArity { name });
     };
@@ -30,7 +30,7 @@ fn set_fields(call: &mut Call<'_>, name: &'static str) -> Result<usize, CommandE
     Ok(added)
 }
 
-pub(super) fn hsetnx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hsetnx(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (key, field, value) = (call.arg(1), call.arg(2), call.arg(3));
     if read(call)?.get(field).is_some() {
         return Ok(Reply::Integer(0));
@@ -43,23 +43,23 @@ pub(super) fn hsetnx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 }
 
 /// The hash of the first argument, empty if there is none.
-fn read(call: &mut Call<'_>) -> Result<Hash, CommandError> {
+fn read(call: &mut Call<'_, '_>) -> Result<Hash, CommandError> {
     call.collection(call.arg(1)).map(Option::unwrap_or_default)
 }
 
-pub(super) fn hget(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hget(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let hash = read(call)?;
     Ok(Reply::stored_or_null(hash.get(call.arg(2)).cloned()))
 }
 
-pub(super) fn hmget(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hmget(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let hash = read(call)?;
     let fields = call.args[2..].iter();
     let values = fields.map(|field| Reply::stored_or_null(hash.get(field).cloned()));
     Ok(Reply::Array(values.collect()))
 }
 
-pub(super) fn hgetall(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hgetall(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let hash = read(call)?;
     Ok(Reply::Map(hash.iter().map(stored_pair).collect()))
 }
@@ -80,31 +80,31 @@ fn fields_reply<'b>(
     }
 }
 
-pub(super) fn hkeys(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hkeys(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let hash = read(call)?;
     Ok(array(hash.iter().map(|(field, _)| field)))
 }
 
-pub(super) fn hvals(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hvals(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let hash = read(call)?;
     Ok(array(hash.iter().map(|(_, value)| value)))
 }
 
-pub(super) fn hlen(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hlen(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(read(call)?.len() as i64))
 }
 
-pub(super) fn hexists(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hexists(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let found = read(call)?.get(call.arg(2)).is_some();
     Ok(Reply::Integer(found.into()))
 }
 
-pub(super) fn hstrlen(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hstrlen(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let length = read(call)?.get(call.arg(2)).map_or(0, |value| value.len());
     Ok(Reply::Integer(length as i64))
 }
 
-pub(super) fn hdel(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hdel(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let fields = &call.args[2..];
     let removed = call.edit(call.arg(1), |hash: &mut Hash| {
         fields
@@ -119,7 +119,7 @@ pub(super) fn hdel(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(removed as i64))
 }
 
-pub(super) fn hincrby(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hincrby(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (key, field) = (call.arg(1), call.arg(2));
     let amount = integer(call.arg(3))?;
     let current = match read(call)?.get(field) {
@@ -136,7 +136,7 @@ pub(super) fn hincrby(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 }
 
 /// Propagated as `HSET`, because another server may compute with another precision.
-pub(super) fn hincrbyfloat(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (key, field) = (call.arg(1), call.arg(2));
     let amount = LongDouble::parse(call.arg(3)).ok_or(CommandError::NotFloat)?;
     if amount.is_infinite() {
@@ -164,7 +164,7 @@ pub(super) fn hincrbyfloat(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Bulk(text))
 }
 
-pub(super) fn hrandfield(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hrandfield(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let mut chance = Chance::of(call);
     let choices = pair_choices(&call.args[2..], b"WITHVALUES")?;
     let hash = read(call)?;

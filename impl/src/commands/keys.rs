@@ -12,7 +12,7 @@ use crate::resp::parse_integer;
 const DEFAULT_SCAN_COUNT: usize = 10;
 
 /// `DEL` and `UNLINK`: here memory is freed in either case when its last reader is done.
-pub(super) fn del(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn del(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let deleted = call.args[1..]
         .iter()
         .filter(|key| call.exists(key) && call.remove(key))
@@ -23,20 +23,20 @@ pub(super) fn del(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(deleted as i64))
 }
 
-pub(super) fn exists(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn exists(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(
         call.args[1..].iter().filter(|key| call.exists(key)).count() as i64,
     ))
 }
 
-pub(super) fn type_of(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn type_of(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(Reply::Simple(
         call.entry(call.arg(1))
             .map_or("none", |entry| entry.value.type_name()),
     ))
 }
 
-pub(super) fn keys(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn keys(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let pattern = call.arg(1);
     let all = call.keyspace.iter(*call.selected);
     let matching: Vec<Bytes> = all
@@ -59,7 +59,7 @@ pub(super) struct ScanOptions<'a> {
     pub(super) count: usize,
 }
 
-pub(super) fn scan(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn scan(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let cursor = cursor(call.arg(1))?;
     let options = scan_options(&call.args[2..], true)?;
     let (next, keys) = call.keyspace.scan(*call.selected, cursor, options.count);
@@ -118,7 +118,7 @@ pub(super) fn scan_options(args: &[Bytes], typed: bool) -> Result<ScanOptions<'_
     }
 }
 
-pub(super) fn randomkey(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn randomkey(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     // Each turn deletes an expired key on a primary; a replica, which may not, gives up after some turns and tells one.
     const TURNS: u64 = 100;
     for turn in 0..TURNS {
@@ -134,7 +134,7 @@ pub(super) fn randomkey(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::NullBulk)
 }
 
-pub(super) fn rename(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn rename(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (from, to) = (call.arg(1), call.arg(2));
     let entry = call.entry(from).cloned().ok_or(CommandError::NoSuchKey)?;
     // Renaming a key to itself changes nothing, so nothing is propagated.
@@ -145,7 +145,7 @@ pub(super) fn rename(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::OK)
 }
 
-pub(super) fn renamenx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn renamenx(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (from, to) = (call.arg(1), call.arg(2));
     let entry = call.entry(from).cloned().ok_or(CommandError::NoSuchKey)?;
     if from == to || call.exists(to) {
@@ -155,13 +155,13 @@ pub(super) fn renamenx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(1))
 }
 
-fn rename_to(call: &mut Call<'_>, from: &Bytes, to: &Bytes, entry: Entry) {
+fn rename_to(call: &mut Call<'_, '_>, from: &Bytes, to: &Bytes, entry: Entry) {
     call.remove(from);
     call.put_entry(*call.selected, to, entry);
     call.propagate_verbatim();
 }
 
-pub(super) fn copy(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn copy(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (from, to) = (call.arg(1), call.arg(2));
     let (target, replace) = copy_options(call)?;
     if target == *call.selected && from == to {
@@ -178,7 +178,7 @@ pub(super) fn copy(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(1))
 }
 
-fn copy_options(call: &Call<'_>) -> Result<(usize, bool), CommandError> {
+fn copy_options(call: &Call<'_, '_>) -> Result<(usize, bool), CommandError> {
     let (mut target, mut replace) = (*call.selected, false);
     let mut rest = &call.args[3..];
     while let Some((option, after)) = rest.split_first() {
@@ -197,11 +197,11 @@ fn copy_options(call: &Call<'_>) -> Result<(usize, bool), CommandError> {
     Ok((target, replace))
 }
 
-pub(super) fn dbsize(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn dbsize(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(call.keyspace.len(*call.selected) as i64))
 }
 
-pub(super) fn flushall(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn flushall(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     check_flush_mode(call)?;
     call.keyspace.flush_all();
     (0..DATABASES).for_each(|database| call.database_changed(database));
@@ -210,7 +210,7 @@ pub(super) fn flushall(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::OK)
 }
 
-pub(super) fn flushdb(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn flushdb(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     check_flush_mode(call)?;
     call.keyspace.flush(*call.selected);
     call.database_changed(*call.selected);
@@ -218,7 +218,7 @@ pub(super) fn flushdb(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::OK)
 }
 
-fn check_flush_mode(call: &Call<'_>) -> Result<(), CommandError> {
+fn check_flush_mode(call: &Call<'_, '_>) -> Result<(), CommandError> {
     match &call.args[1..] {
         [] => Ok(()),
         [mode] if mode.eq_ignore_ascii_case(b"SYNC") || mode.eq_ignore_ascii_case(b"ASYNC") => {
@@ -228,7 +228,7 @@ fn check_flush_mode(call: &Call<'_>) -> Result<(), CommandError> {
     }
 }
 
-pub(super) fn swapdb(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn swapdb(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let one = parse_integer(call.arg(1)).ok_or(CommandError::FirstDatabase)?;
     let other = parse_integer(call.arg(2)).ok_or(CommandError::SecondDatabase)?;
     let (one, other) = (database(one)?, database(other)?);

@@ -50,9 +50,9 @@ struct Run {
     length: usize,
 }
 
-pub(super) fn lcs(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn lcs(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let wrong = CommandError::Refused("The specified keys must contain string values");
-    let string = |call: &mut Call<'_>, key| match call.string(key) {
+    let string = |call: &mut Call<'_, '_>, key| match call.string(key) {
         Ok(bytes) => Ok(bytes.unwrap_or(Blob::EMPTY)),
         Err(_) => Err(wrong.clone()),
     };

@@ -9,7 +9,7 @@ use super::parse::{array, at_least, numbered_keys, text, timeout_ms};
 use super::{Call, CommandError, Reply, Wait};
 use crate::keyspace::{Blob, List};
 
-pub(super) fn rpoplpush(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn rpoplpush(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let moved = move_element(call, End::Tail, End::Head)?;
     if moved.is_some() {
         call.propagate_verbatim();
@@ -17,7 +17,7 @@ pub(super) fn rpoplpush(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::stored_or_null(moved))
 }
 
-pub(super) fn lmove(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn lmove(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let moved = move_element(call, End::parse(call.arg(3))?, End::parse(call.arg(4))?)?;
     if moved.is_some() {
         call.propagate_verbatim();
@@ -25,7 +25,7 @@ pub(super) fn lmove(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::stored_or_null(moved))
 }
 
-pub(super) fn brpoplpush(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn brpoplpush(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let timeout_ms = timeout_ms(call.arg(3))?;
     let Some(moved) = move_element(call, End::Tail, End::Head)? else {
         call.wait_for(&call.args[1..2], "list", timeout_ms);
@@ -35,7 +35,7 @@ pub(super) fn brpoplpush(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Stored(moved))
 }
 
-pub(super) fn blmove(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn blmove(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (from, to) = (End::parse(call.arg(3))?, End::parse(call.arg(4))?);
     let timeout_ms = timeout_ms(call.arg(5))?;
     let Some(moved) = move_element(call, from, to)? else {
@@ -47,7 +47,7 @@ pub(super) fn blmove(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 }
 
 /// Moves one element from the list of the first argument to that of the second, which may be the same.
-fn move_element(call: &mut Call<'_>, from: End, to: End) -> Result<Option<Blob>, CommandError> {
+fn move_element(call: &mut Call<'_, '_>, from: End, to: End) -> Result<Option<Blob>, CommandError> {
     let (source, target) = (call.arg(1), call.arg(2));
     if call.collection::<List>(source)?.is_none() {
         return Ok(None);
@@ -72,15 +72,15 @@ fn move_element(call: &mut Call<'_>, from: End, to: End) -> Result<Option<Blob>,
     Ok(element)
 }
 
-pub(super) fn blpop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn blpop(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     blocking_pop(call, End::Head)
 }
 
-pub(super) fn brpop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn brpop(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     blocking_pop(call, End::Tail)
 }
 
-fn blocking_pop(call: &mut Call<'_>, end: End) -> Result<Reply, CommandError> {
+fn blocking_pop(call: &mut Call<'_, '_>, end: End) -> Result<Reply, CommandError> {
     let (timeout, keys) = call.args[1..].split_last().ok_or(CommandError::Syntax)?;
     let timeout_ms = timeout_ms(timeout)?;
     for key in call.candidates(keys) {
@@ -103,11 +103,11 @@ fn pop_name(end: End) -> Bytes {
     })
 }
 
-pub(super) fn lmpop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn lmpop(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(pop_from_first(call, &call.args[1..])?.unwrap_or(Reply::NullArray))
 }
 
-pub(super) fn blmpop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn blmpop(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let timeout_ms = timeout_ms(call.arg(1))?;
     if let Some(reply) = pop_from_first(call, &call.args[2..])? {
         return Ok(reply);
@@ -118,7 +118,7 @@ pub(super) fn blmpop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 }
 
 /// Takes elements from the first list of several that is there.
-fn pop_from_first(call: &mut Call<'_>, args: &[Bytes]) -> Result<Option<Reply>, CommandError> {
+fn pop_from_first(call: &mut Call<'_, '_>, args: &[Bytes]) -> Result<Option<Reply>, CommandError> {
     let (keys, options) = numbered_keys(args)?;
     let (end, options) = options.split_first().ok_or(CommandError::Syntax)?;
     let end = End::parse(end)?;
@@ -147,7 +147,7 @@ pub(super) fn pop_count(options: &[Bytes]) -> Result<usize, CommandError> {
     }
 }
 
-impl Call<'_> {
+impl Call<'_, '_> {
     /// The keys to try: all, or the one that the command was woken for.
     pub(super) fn candidates<'k>(&self, keys: &'k [Bytes]) -> Vec<&'k Bytes> {
         let tried = |key: &&Bytes| self.only_key.is_none_or(|only| only == *key);

@@ -42,23 +42,23 @@ impl End {
     }
 }
 
-pub(super) fn lpush(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn lpush(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     push(call, End::Head)
 }
 
-pub(super) fn rpush(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn rpush(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     push(call, End::Tail)
 }
 
-pub(super) fn lpushx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn lpushx(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     push_if_present(call, End::Head)
 }
 
-pub(super) fn rpushx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn rpushx(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     push_if_present(call, End::Tail)
 }
 
-fn push(call: &mut Call<'_>, end: End) -> Result<Reply, CommandError> {
+fn push(call: &mut Call<'_, '_>, end: End) -> Result<Reply, CommandError> {
     let elements = &call.args[2..];
     let length = call.edit_or_create(call.arg(1), |list: &mut List| {
         for element in elements {
@@ -70,22 +70,22 @@ fn push(call: &mut Call<'_>, end: End) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(length as i64))
 }
 
-fn push_if_present(call: &mut Call<'_>, end: End) -> Result<Reply, CommandError> {
+fn push_if_present(call: &mut Call<'_, '_>, end: End) -> Result<Reply, CommandError> {
     if call.collection::<List>(call.arg(1))?.is_none() {
         return Ok(Reply::Integer(0));
     }
     push(call, end)
 }
 
-pub(super) fn lpop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn lpop(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     pop(call, End::Head, "lpop")
 }
 
-pub(super) fn rpop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn rpop(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     pop(call, End::Tail, "rpop")
 }
 
-fn pop(call: &mut Call<'_>, end: End, name: &'static str) -> Result<Reply, CommandError> {
+fn pop(call: &mut Call<'_, '_>, end: End, name: &'static str) -> Result<Reply, CommandError> {
     let limit = match &call.args[2..] {
         [] => None,
         [limit] => Some(count(limit)?),
@@ -107,12 +107,12 @@ fn pop(call: &mut Call<'_>, end: End, name: &'static str) -> Result<Reply, Comma
     Ok(reply)
 }
 
-pub(super) fn llen(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn llen(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let list: Option<List> = call.collection(call.arg(1))?;
     Ok(Reply::Integer(list.map_or(0, |list| list.len() as i64)))
 }
 
-pub(super) fn lindex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn lindex(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let Some(list) = call.collection::<List>(call.arg(1))? else {
         return Ok(Reply::NullBulk);
     };
@@ -122,7 +122,7 @@ pub(super) fn lindex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::stored_or_null(element))
 }
 
-pub(super) fn lset(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn lset(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (key, element) = (call.arg(1), call.arg(3));
     let list = call
         .collection::<List>(key)?
@@ -138,7 +138,7 @@ pub(super) fn lset(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::OK)
 }
 
-pub(super) fn linsert(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn linsert(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (key, pivot, element) = (call.arg(1), call.arg(3), call.arg(4));
     let after = match &call.arg(2).to_ascii_uppercase()[..] {
         b"BEFORE" => 0,
@@ -160,14 +160,14 @@ pub(super) fn linsert(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(length as i64))
 }
 
-pub(super) fn lrange(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn lrange(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (start, stop) = (integer(call.arg(2))?, integer(call.arg(3))?);
     let list: List = call.collection(call.arg(1))?.unwrap_or_default();
     let (start, end) = index_range(start, stop, list.len());
     Ok(array(list.range(start, end)))
 }
 
-pub(super) fn ltrim(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn ltrim(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (start, stop) = (integer(call.arg(2))?, integer(call.arg(3))?);
     let removed = call.edit(call.arg(1), |list: &mut List| {
         let before = list.len();
@@ -182,7 +182,7 @@ pub(super) fn ltrim(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::OK)
 }
 
-pub(super) fn lrem(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn lrem(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (key, wanted) = (call.arg(1), call.arg(3));
     let number = integer(call.arg(2))?;
     let Some(list) = call.collection::<List>(key)? else {
@@ -225,7 +225,7 @@ struct PositionOptions {
     longest: usize,
 }
 
-pub(super) fn lpos(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn lpos(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let options = position_options(&call.args[3..])?;
     let wanted = call.arg(2);
     let Some(list) = call.collection::<List>(call.arg(1))? else {

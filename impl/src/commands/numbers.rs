@@ -8,20 +8,20 @@ use crate::keyspace::Blob;
 use crate::numbers::LongDouble;
 use crate::resp::parse_integer;
 
-pub(super) fn incr(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn incr(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     add(call, 1)
 }
 
-pub(super) fn decr(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn decr(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     add(call, -1)
 }
 
-pub(super) fn incrby(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn incrby(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let amount = parse_integer(call.arg(2)).ok_or(CommandError::NotInteger)?;
     add(call, amount)
 }
 
-pub(super) fn decrby(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn decrby(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let amount = parse_integer(call.arg(2)).ok_or(CommandError::NotInteger)?;
     let negative = amount
         .checked_neg()
@@ -29,7 +29,7 @@ pub(super) fn decrby(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     add(call, negative)
 }
 
-fn add(call: &mut Call<'_>, amount: i64) -> Result<Reply, CommandError> {
+fn add(call: &mut Call<'_, '_>, amount: i64) -> Result<Reply, CommandError> {
     let key = call.arg(1);
     let current = match call.string(key)? {
         Some(text) => parse_integer(&text).ok_or(CommandError::NotInteger)?,
@@ -42,7 +42,7 @@ fn add(call: &mut Call<'_>, amount: i64) -> Result<Reply, CommandError> {
 }
 
 /// Propagated as `SET` with the result, because another server may compute with another precision.
-pub(super) fn incrbyfloat(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn incrbyfloat(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let key = call.arg(1);
     let current = match call.string(key)? {
         Some(text) => LongDouble::parse(&text).ok_or(CommandError::NotFloat)?,

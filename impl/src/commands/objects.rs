@@ -9,7 +9,7 @@ use crate::keyspace::Entry;
 use crate::rdb::{RestoreError, dump as dump_value, restore as restore_value};
 
 /// `OBJECT`: what can be said honestly. Nothing here counts references or uses of a value.
-pub(super) fn object(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn object(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let limits = call.context.encoding_limits;
     let name = call.arg(1).to_ascii_uppercase();
     match (&name[..], &call.args[2..]) {
@@ -51,7 +51,7 @@ const HELP: &[&str] = &[
     "    Print this help.",
 ];
 
-fn one_if_there(call: &mut Call<'_>, key: &Bytes, number: i64) -> Reply {
+fn one_if_there(call: &mut Call<'_, '_>, key: &Bytes, number: i64) -> Reply {
     if call.exists(key) {
         Reply::Integer(number)
     } else {
@@ -60,7 +60,7 @@ fn one_if_there(call: &mut Call<'_>, key: &Bytes, number: i64) -> Reply {
 }
 
 /// `MEMORY USAGE key`.
-pub(super) fn memory(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn memory(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let sampling = |args: &[Bytes]| match args {
         [] => Ok(()),
         // Everything is looked at, however many samples would do.
@@ -82,12 +82,12 @@ pub(super) fn memory(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     }))
 }
 
-pub(super) fn touch(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn touch(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     super::keys::exists(call)
 }
 
 /// `MOVE key db`: to another database, if there is no such key.
-pub(super) fn move_key(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn move_key(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let key = call.arg(1);
     let target = database(integer(call.arg(2))?)?;
     if target == *call.selected {
@@ -105,7 +105,7 @@ pub(super) fn move_key(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(1))
 }
 
-pub(super) fn dump(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn dump(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let entry = call.entry(call.arg(1));
     Ok(entry.map_or(Reply::NullBulk, |entry| {
         Reply::Bulk(dump_value(&entry.value))
@@ -152,7 +152,7 @@ fn restore_options(args: &[Bytes]) -> Result<RestoreOptions, CommandError> {
 }
 
 /// `RESTORE key ttl payload`, propagated with the absolute deadline.
-pub(super) fn restore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn restore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (key, payload) = (call.arg(1), call.arg(3));
     let options = restore_options(&call.args[4..])?;
     if !options.replace && call.exists(key) {
@@ -190,7 +190,7 @@ pub(super) fn restore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::OK)
 }
 
-fn propagate_absolute(call: &mut Call<'_>, deadline: u64) {
+fn propagate_absolute(call: &mut Call<'_, '_>, deadline: u64) {
     let mut args = call.args.to_vec();
     args[2] = super::parse::text(&deadline);
     args.push(Bytes::from_static(b"ABSTTL"));

@@ -142,7 +142,7 @@ pub(super) fn unordered<'b>(elements: impl IntoIterator<Item = &'b Blob>) -> Rep
 pub(super) struct Chance(u64);
 
 impl Chance {
-    pub(super) fn of(call: &Call<'_>) -> Self {
+    pub(super) fn of(call: &Call<'_, '_>) -> Self {
         Self(call.context.seed)
     }
 

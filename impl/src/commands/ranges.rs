@@ -6,14 +6,14 @@ use super::{Call, CommandError, Reply};
 use crate::keyspace::Blob;
 use crate::resp::parse_integer;
 
-pub(super) fn strlen(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn strlen(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(
         call.string(call.arg(1))?
             .map_or(0, |value| value.len() as i64),
     ))
 }
 
-pub(super) fn append(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn append(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (key, tail) = (call.arg(1), call.arg(2));
     let current = call.string(key)?.map_or(0, |value| value.len());
     check_length(call, current.saturating_add(tail.len()))?;
@@ -25,7 +25,7 @@ pub(super) fn append(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(length as i64))
 }
 
-pub(super) fn getrange(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn getrange(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let start = parse_integer(call.arg(2)).ok_or(CommandError::NotInteger)?;
     let end = parse_integer(call.arg(3)).ok_or(CommandError::NotInteger)?;
     let value = call.string(call.arg(1))?.unwrap_or(Blob::EMPTY);
@@ -50,7 +50,7 @@ pub(super) fn getrange(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     )))
 }
 
-pub(super) fn setrange(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn setrange(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (key, patch) = (call.arg(1), call.arg(3));
     let offset = parse_integer(call.arg(2)).ok_or(CommandError::NotInteger)?;
     let offset = usize::try_from(offset).map_err(|_| CommandError::OffsetRange)?;
@@ -69,7 +69,7 @@ pub(super) fn setrange(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(length as i64))
 }
 
-pub(super) fn check_length(call: &Call<'_>, length: usize) -> Result<(), CommandError> {
+pub(super) fn check_length(call: &Call<'_, '_>, length: usize) -> Result<(), CommandError> {
     if length > call.context.longest_string_bytes {
         Err(CommandError::TooLong)
     } else {

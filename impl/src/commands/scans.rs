@@ -12,7 +12,7 @@ fn scan_reply(next: u64, found: Vec<Reply>) -> Reply {
     Reply::Array(vec![Reply::Bulk(text(&next)), Reply::Array(found)])
 }
 
-pub(super) fn hscan(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn hscan(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let cursor = cursor(call.arg(2))?;
     let options = scan_options(&call.args[3..], false)?;
     let hash: Hash = call.collection(call.arg(1))?.unwrap_or_default();
@@ -24,7 +24,7 @@ pub(super) fn hscan(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(scan_reply(next, found.collect()))
 }
 
-pub(super) fn sscan(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sscan(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let cursor = cursor(call.arg(2))?;
     let options = scan_options(&call.args[3..], false)?;
     let set: Set = call.collection(call.arg(1))?.unwrap_or_default();
@@ -36,7 +36,7 @@ pub(super) fn sscan(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(scan_reply(next, found.collect()))
 }
 
-pub(super) fn zscan(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zscan(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let cursor = cursor(call.arg(2))?;
     let options = scan_options(&call.args[3..], false)?;
     let set: SortedSet = call.collection(call.arg(1))?.unwrap_or_default();

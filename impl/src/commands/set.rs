@@ -70,7 +70,7 @@ impl Unit {
 
 /// A deadline as `SET` and `GETEX` accept it: positive, and within range.
 pub(super) fn positive_deadline(
-    call: &Call<'_>,
+    call: &Call<'_, '_>,
     unit: Unit,
     amount: &[u8],
     name: &'static str,
@@ -84,7 +84,7 @@ pub(super) fn positive_deadline(
         .ok_or(CommandError::InvalidExpire { name })
 }
 
-pub(super) fn set(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn set(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let options = parse_options(call)?;
     let (key, value) = (call.arg(1), call.arg(2));
     let previous = if options.get { call.string(key)? } else { None };
@@ -116,7 +116,7 @@ pub(super) fn set(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(reply)
 }
 
-fn parse_options(call: &Call<'_>) -> Result<Options, CommandError> {
+fn parse_options(call: &Call<'_, '_>) -> Result<Options, CommandError> {
     let mut options = Options {
         condition: Condition::Always,
         deadline: Deadline::None,
@@ -152,7 +152,7 @@ fn parse_options(call: &Call<'_>) -> Result<Options, CommandError> {
 }
 
 /// Stores a value with a deadline and propagates the deadline as the absolute time it is.
-fn store_until(call: &mut Call<'_>, key: &Bytes, value: &Bytes, deadline: u64) {
+fn store_until(call: &mut Call<'_, '_>, key: &Bytes, value: &Bytes, deadline: u64) {
     call.store(key, Blob::from(value), Some(deadline));
     let at = Bytes::from(deadline.to_string());
     let (set, pxat) = (Bytes::from_static(b"SET"), Bytes::from_static(b"PXAT"));
@@ -160,15 +160,17 @@ fn store_until(call: &mut Call<'_>, key: &Bytes, value: &Bytes, deadline: u64) {
 }
 
 /// As sent, without the option `GET`: a replica has nobody to answer.
-fn propagate_without_get(call: &mut Call<'_>) {
+fn propagate_without_get(call: &mut Call<'_, '_>) {
     let (fixed, options) = call.args.split_at(3);
-    let options = options
-        .iter()
-        .filter(|option| !option.eq_ignore_ascii_case(b"GET"));
-    call.propagate(fixed.iter().chain(options).cloned().collect());
+    let is_get = |option: &Bytes| option.eq_ignore_ascii_case(b"GET");
+    if !options.iter().any(is_get) {
+        return call.propagate_verbatim();
+    }
+    let others = options.iter().filter(|option| !is_get(option));
+    call.propagate(fixed.iter().chain(others).cloned().collect());
 }
 
-pub(super) fn setnx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn setnx(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let key = call.arg(1);
     if call.exists(key) {
         return Ok(Reply::Integer(0));
@@ -178,22 +180,26 @@ pub(super) fn setnx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(1))
 }
 
-pub(super) fn setex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn setex(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     set_until(call, Unit::Seconds, "setex")
 }
 
-pub(super) fn psetex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn psetex(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     set_until(call, Unit::Milliseconds, "psetex")
 }
 
-fn set_until(call: &mut Call<'_>, unit: Unit, name: &'static str) -> Result<Reply, CommandError> {
+fn set_until(
+    call: &mut Call<'_, '_>,
+    unit: Unit,
+    name: &'static str,
+) -> Result<Reply, CommandError> {
     let deadline = positive_deadline(call, unit, call.arg(2), name)?;
     call.meet(call.arg(1));
     store_until(call, call.arg(1), call.arg(3), deadline);
     Ok(Reply::OK)
 }
 
-pub(super) fn getset(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn getset(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (key, value) = (call.arg(1), call.arg(2));
     let previous = call.string(key)?;
     call.store(key, Blob::from(value), None);

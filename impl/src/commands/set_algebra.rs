@@ -6,47 +6,47 @@ use super::parse::{at_least, unordered};
 use super::{Call, CommandError, Reply, sets};
 use crate::keyspace::{Collection, Set};
 
-pub(super) fn sinter(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sinter(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let sets = sets::all(call, &call.args[1..])?;
     Ok(unordered(sets::intersection(&sets)))
 }
 
-pub(super) fn sunion(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sunion(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let sets = sets::all(call, &call.args[1..])?;
     Ok(unordered(sets::union(&sets)))
 }
 
-pub(super) fn sdiff(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sdiff(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let sets = sets::all(call, &call.args[1..])?;
     Ok(unordered(sets::difference(&sets)))
 }
 
-pub(super) fn sinterstore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sinterstore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let sets = sets::all(call, &call.args[2..])?;
     let result = sets::intersection(&sets).cloned().collect();
     Ok(store(call, result))
 }
 
-pub(super) fn sunionstore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sunionstore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let sets = sets::all(call, &call.args[2..])?;
     let result = sets.iter().flat_map(Set::iter).cloned().collect();
     Ok(store(call, result))
 }
 
-pub(super) fn sdiffstore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sdiffstore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let sets = sets::all(call, &call.args[2..])?;
     let result = sets::difference(&sets).cloned().collect();
     Ok(store(call, result))
 }
 
 /// Puts a result in the place of the first key. If it is empty, that is the absence of the key.
-fn store(call: &mut Call<'_>, result: Set) -> Reply {
+fn store(call: &mut Call<'_, '_>, result: Set) -> Reply {
     let length = result.len();
     call.put_result(call.arg(1), result);
     Reply::Integer(length as i64)
 }
 
-pub(super) fn sintercard(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sintercard(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (keys, options) = keys_and_options(&call.args[1..])?;
     let limit = cardinality_limit(options)?;
     let sets = sets::all(call, keys)?;
@@ -75,7 +75,7 @@ pub(super) fn cardinality_limit(options: &[Bytes]) -> Result<usize, CommandError
     }
 }
 
-impl Call<'_> {
+impl Call<'_, '_> {
     /// Puts a result in the place of whatever a key held, and propagates the command if that changed anything.
     pub(super) fn put_result(&mut self, key: &Bytes, result: impl Collection) {
         let existed = self.exists(key);

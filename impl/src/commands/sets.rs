@@ -13,7 +13,7 @@ use crate::keyspace::{Blob, Set};
 /// Most members named in one propagated `SREM`, as in Redis.
 const REMOVED_AT_ONCE: usize = 1_024;
 
-pub(super) fn sadd(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sadd(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let members = &call.args[2..];
     let added = call.edit_or_create(call.arg(1), |set: &mut Set| {
         members
@@ -27,7 +27,7 @@ pub(super) fn sadd(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(added as i64))
 }
 
-pub(super) fn srem(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn srem(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let members = &call.args[2..];
     let removed = call.edit(call.arg(1), |set: &mut Set| {
         members.iter().filter(|member| set.remove(member)).count()
@@ -39,7 +39,7 @@ pub(super) fn srem(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(removed as i64))
 }
 
-pub(super) fn smove(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn smove(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (source, target, member) = (call.arg(1), call.arg(2), call.arg(3));
     let Some(set) = call.collection::<Set>(source)? else {
         return Ok(Reply::Integer(0));
@@ -59,29 +59,29 @@ pub(super) fn smove(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(1))
 }
 
-pub(super) fn scard(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn scard(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let set: Option<Set> = call.collection(call.arg(1))?;
     Ok(Reply::Integer(set.map_or(0, |set| set.len() as i64)))
 }
 
-pub(super) fn sismember(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sismember(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let set: Set = call.collection(call.arg(1))?.unwrap_or_default();
     Ok(Reply::Integer(set.contains(call.arg(2)).into()))
 }
 
-pub(super) fn smismember(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn smismember(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let set: Set = call.collection(call.arg(1))?.unwrap_or_default();
     let members = call.args[2..].iter();
     let found = members.map(|member| Reply::Integer(set.contains(member).into()));
     Ok(Reply::Array(found.collect()))
 }
 
-pub(super) fn smembers(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn smembers(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let set: Set = call.collection(call.arg(1))?.unwrap_or_default();
     Ok(unordered(set.iter()))
 }
 
-pub(super) fn spop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn spop(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let limit = match &call.args[2..] {
         [] => return pop_one(call),
         [limit] => count(limit)?,
@@ -114,7 +114,7 @@ pub(super) fn spop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(unordered(&chosen))
 }
 
-fn pop_one(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+fn pop_one(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let key = call.arg(1);
     let seed = Chance::of(call).next();
     let popped = call.edit(key, |set: &mut Set| {
@@ -128,13 +128,13 @@ fn pop_one(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::stored_or_null(popped))
 }
 
-fn propagate_removal(call: &mut Call<'_>, key: &Bytes, members: &[Blob]) {
+fn propagate_removal(call: &mut Call<'_, '_>, key: &Bytes, members: &[Blob]) {
     let fixed = [Bytes::from_static(b"SREM"), key.clone()];
     let members = members.iter().map(Blob::to_bytes);
     call.propagate(fixed.into_iter().chain(members).collect());
 }
 
-pub(super) fn srandmember(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn srandmember(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let wanted = match &call.args[2..] {
         [] => None,
         [number] => Some(choices(number)?),
@@ -160,7 +160,7 @@ pub(super) fn srandmember(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 }
 
 /// The sets under several keys, empty ones for keys that are not there.
-pub(super) fn all(call: &mut Call<'_>, keys: &[Bytes]) -> Result<Vec<Set>, CommandError> {
+pub(super) fn all(call: &mut Call<'_, '_>, keys: &[Bytes]) -> Result<Vec<Set>, CommandError> {
     keys.iter()
         .map(|key| call.collection(key).map(Option::unwrap_or_default))
         .collect()

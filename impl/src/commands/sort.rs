@@ -86,15 +86,15 @@ impl Weight {
     }
 }
 
-pub(super) fn sort(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sort(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     run(call, true)
 }
 
-pub(super) fn sort_ro(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn sort_ro(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     run(call, false)
 }
 
-fn run(call: &mut Call<'_>, may_store: bool) -> Result<Reply, CommandError> {
+fn run(call: &mut Call<'_, '_>, may_store: bool) -> Result<Reply, CommandError> {
     let query = Query::parse(&call.args[2..], may_store)?;
     let (elements, is_set) = elements(call, &query)?;
     // A stored result must not depend on the order in which a set happens to be kept.
@@ -124,7 +124,7 @@ fn run(call: &mut Call<'_>, may_store: bool) -> Result<Reply, CommandError> {
 }
 
 /// The elements in the order in which they are kept, and whether that order means nothing.
-fn elements(call: &mut Call<'_>, query: &Query<'_>) -> Result<(Vec<Blob>, bool), CommandError> {
+fn elements(call: &mut Call<'_, '_>, query: &Query<'_>) -> Result<(Vec<Blob>, bool), CommandError> {
     let entry = call.entry(call.arg(1));
     Ok(match entry.map(|entry| &entry.value) {
         None => (Vec::new(), false),
@@ -147,7 +147,7 @@ fn elements(call: &mut Call<'_>, query: &Query<'_>) -> Result<(Vec<Blob>, bool),
 }
 
 fn sorted(
-    call: &mut Call<'_>,
+    call: &mut Call<'_, '_>,
     query: &Query<'_>,
     elements: Vec<Blob>,
     force: bool,
@@ -192,7 +192,7 @@ fn sorted(
 }
 
 /// What is told of an element: itself, or what the patterns name.
-fn columns(call: &mut Call<'_>, query: &Query<'_>, element: &Blob) -> Vec<Option<Blob>> {
+fn columns(call: &mut Call<'_, '_>, query: &Query<'_>, element: &Blob) -> Vec<Option<Blob>> {
     if query.get.is_empty() {
         return vec![Some(element.clone())];
     }
@@ -204,7 +204,7 @@ fn columns(call: &mut Call<'_>, query: &Query<'_>, element: &Blob) -> Vec<Option
 
 /// What a pattern names for an element: `#` itself, otherwise the string under the key, or the field of the hash after
 /// `->`, that the pattern gives with the element in the place of `*`.
-fn referenced(call: &mut Call<'_>, pattern: &Bytes, element: &Blob) -> Option<Blob> {
+fn referenced(call: &mut Call<'_, '_>, pattern: &Bytes, element: &Blob) -> Option<Blob> {
     if &pattern[..] == b"#" {
         return Some(element.clone());
     }

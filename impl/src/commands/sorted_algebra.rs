@@ -57,7 +57,7 @@ struct Input {
 }
 
 impl Input {
-    fn read(call: &mut Call<'_>, key: &Bytes) -> Result<Self, CommandError> {
+    fn read(call: &mut Call<'_, '_>, key: &Bytes) -> Result<Self, CommandError> {
         let members = match call.entry(key).map(|entry| &entry.value) {
             None => Members::Plain(Set::default()),
             Some(Value::Set(set)) => Members::Plain(set.clone()),
@@ -107,7 +107,7 @@ struct Query {
 impl Query {
     /// The inputs after their number, and the arguments after them.
     fn parse<'a>(
-        call: &mut Call<'_>,
+        call: &mut Call<'_, '_>,
         operation: Operation,
         args: &'a [Bytes],
         name: &'static str,
@@ -210,7 +210,7 @@ impl Query {
 }
 
 fn tell(
-    call: &mut Call<'_>,
+    call: &mut Call<'_, '_>,
     operation: Operation,
     name: &'static str,
 ) -> Result<Reply, CommandError> {
@@ -220,7 +220,7 @@ fn tell(
 }
 
 fn store(
-    call: &mut Call<'_>,
+    call: &mut Call<'_, '_>,
     operation: Operation,
     name: &'static str,
 ) -> Result<Reply, CommandError> {
@@ -232,31 +232,31 @@ fn store(
     Ok(Reply::Integer(length as i64))
 }
 
-pub(super) fn zunion(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zunion(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     tell(call, Operation::Union, "zunion")
 }
 
-pub(super) fn zinter(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zinter(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     tell(call, Operation::Intersection, "zinter")
 }
 
-pub(super) fn zdiff(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zdiff(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     tell(call, Operation::Difference, "zdiff")
 }
 
-pub(super) fn zunionstore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zunionstore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     store(call, Operation::Union, "zunionstore")
 }
 
-pub(super) fn zinterstore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zinterstore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     store(call, Operation::Intersection, "zinterstore")
 }
 
-pub(super) fn zdiffstore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zdiffstore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     store(call, Operation::Difference, "zdiffstore")
 }
 
-pub(super) fn zintercard(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zintercard(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let args = &call.args[1..];
     let (mut query, rest) = Query::parse(call, Operation::Intersection, args, "zintercard")?;
     let limit = cardinality_limit(rest)?;

@@ -204,7 +204,7 @@ impl Query {
     }
 }
 
-fn tell(call: &mut Call<'_>, query: Query, open: bool) -> Result<Reply, CommandError> {
+fn tell(call: &mut Call<'_, '_>, query: Query, open: bool) -> Result<Reply, CommandError> {
     let query = query.options(&call.args[4..], open, false)?;
     let range = query.range(call.arg(2), call.arg(3))?;
     let set = read(call)?;
@@ -217,31 +217,31 @@ fn tell(call: &mut Call<'_>, query: Query, open: bool) -> Result<Reply, CommandE
     })
 }
 
-pub(super) fn zrange(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zrange(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     tell(call, Query::new(By::Rank, false), true)
 }
 
-pub(super) fn zrevrange(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zrevrange(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     tell(call, Query::new(By::Rank, true), false)
 }
 
-pub(super) fn zrangebyscore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zrangebyscore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     tell(call, Query::new(By::Score, false), false)
 }
 
-pub(super) fn zrevrangebyscore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zrevrangebyscore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     tell(call, Query::new(By::Score, true), false)
 }
 
-pub(super) fn zrangebylex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zrangebylex(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     tell(call, Query::new(By::Bytes, false), false)
 }
 
-pub(super) fn zrevrangebylex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zrevrangebylex(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     tell(call, Query::new(By::Bytes, true), false)
 }
 
-pub(super) fn zrangestore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zrangestore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let query = Query::new(By::Rank, false).options(&call.args[5..], true, true)?;
     let range = query.range(call.arg(3), call.arg(4))?;
     let set: SortedSet = call.collection(call.arg(2))?.unwrap_or_default();
@@ -251,33 +251,33 @@ pub(super) fn zrangestore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer((end - start) as i64))
 }
 
-pub(super) fn zcount(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zcount(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     count(call, By::Score)
 }
 
-pub(super) fn zlexcount(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zlexcount(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     count(call, By::Bytes)
 }
 
-fn count(call: &mut Call<'_>, by: By) -> Result<Reply, CommandError> {
+fn count(call: &mut Call<'_, '_>, by: By) -> Result<Reply, CommandError> {
     let range = Range::parse(by, call.arg(2), call.arg(3))?;
     let (start, end) = range.ranks(&read(call)?, false);
     Ok(Reply::Integer((end - start) as i64))
 }
 
-pub(super) fn zremrangebyrank(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zremrangebyrank(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     remove(call, By::Rank)
 }
 
-pub(super) fn zremrangebyscore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zremrangebyscore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     remove(call, By::Score)
 }
 
-pub(super) fn zremrangebylex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zremrangebylex(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     remove(call, By::Bytes)
 }
 
-fn remove(call: &mut Call<'_>, by: By) -> Result<Reply, CommandError> {
+fn remove(call: &mut Call<'_, '_>, by: By) -> Result<Reply, CommandError> {
     let range = Range::parse(by, call.arg(2), call.arg(3))?;
     let removed = call.edit(call.arg(1), |set: &mut SortedSet| {
         let (start, end) = range.ranks(set, false);

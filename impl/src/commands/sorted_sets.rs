@@ -59,7 +59,7 @@ pub(super) fn members_reply<'b>(
 }
 
 /// The sorted set of the first argument, empty if there is none.
-pub(super) fn read(call: &mut Call<'_>) -> Result<SortedSet, CommandError> {
+pub(super) fn read(call: &mut Call<'_, '_>) -> Result<SortedSet, CommandError> {
     call.collection(call.arg(1)).map(Option::unwrap_or_default)
 }
 
@@ -138,12 +138,12 @@ impl AddOptions {
     }
 }
 
-pub(super) fn zadd(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zadd(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (options, rest) = AddOptions::parse(&call.args[2..]);
     add(call, options, rest)
 }
 
-pub(super) fn zincrby(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zincrby(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let options = AddOptions {
         increment: true,
         ..AddOptions::default()
@@ -151,7 +151,11 @@ pub(super) fn zincrby(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     add(call, options, &call.args[2..])
 }
 
-fn add(call: &mut Call<'_>, options: AddOptions, args: &[Bytes]) -> Result<Reply, CommandError> {
+fn add(
+    call: &mut Call<'_, '_>,
+    options: AddOptions,
+    args: &[Bytes],
+) -> Result<Reply, CommandError> {
     let (pairs, []) = args.as_chunks::<2>() else {
         return Err(CommandError::Syntax);
     };
@@ -223,7 +227,7 @@ impl Added {
     }
 }
 
-pub(super) fn zrem(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zrem(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let members = &call.args[2..];
     let removed = call.edit(call.arg(1), |set: &mut SortedSet| {
         members
@@ -238,42 +242,42 @@ pub(super) fn zrem(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(removed as i64))
 }
 
-pub(super) fn zcard(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zcard(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(Reply::Integer(read(call)?.len() as i64))
 }
 
-pub(super) fn zscore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zscore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let score = read(call)?.score(call.arg(2));
     Ok(score.map_or(Reply::NullBulk, Reply::Double))
 }
 
-pub(super) fn zmscore(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zmscore(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let set = read(call)?;
     let members = call.args[2..].iter();
     let scores = members.map(|member| set.score(member).map_or(Reply::NullBulk, Reply::Double));
     Ok(Reply::Array(scores.collect()))
 }
 
-pub(super) fn zrank(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zrank(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let rank = read(call)?.rank(call.arg(2));
     Ok(rank.map_or(Reply::NullBulk, |rank| Reply::Integer(rank as i64)))
 }
 
-pub(super) fn zrevrank(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zrevrank(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let set = read(call)?;
     let rank = set.rank(call.arg(2)).map(|rank| set.len() - 1 - rank);
     Ok(rank.map_or(Reply::NullBulk, |rank| Reply::Integer(rank as i64)))
 }
 
-pub(super) fn zpopmin(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zpopmin(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     pop(call, Extreme::Lowest)
 }
 
-pub(super) fn zpopmax(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zpopmax(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     pop(call, Extreme::Highest)
 }
 
-fn pop(call: &mut Call<'_>, extreme: Extreme) -> Result<Reply, CommandError> {
+fn pop(call: &mut Call<'_, '_>, extreme: Extreme) -> Result<Reply, CommandError> {
     let limit = match &call.args[2..] {
         [] => 1,
         [limit] => count(limit)?,
@@ -296,15 +300,15 @@ fn pair((member, score): (Blob, f64)) -> (Reply, Reply) {
     (Reply::Stored(member), Reply::Double(score))
 }
 
-pub(super) fn bzpopmin(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn bzpopmin(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     blocking_pop(call, Extreme::Lowest)
 }
 
-pub(super) fn bzpopmax(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn bzpopmax(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     blocking_pop(call, Extreme::Highest)
 }
 
-fn blocking_pop(call: &mut Call<'_>, extreme: Extreme) -> Result<Reply, CommandError> {
+fn blocking_pop(call: &mut Call<'_, '_>, extreme: Extreme) -> Result<Reply, CommandError> {
     let (timeout, keys) = call.args[1..].split_last().ok_or(CommandError::Syntax)?;
     let timeout_ms = timeout_ms(timeout)?;
     for key in call.candidates(keys) {
@@ -322,11 +326,11 @@ fn blocking_pop(call: &mut Call<'_>, extreme: Extreme) -> Result<Reply, CommandE
     Ok(Reply::NullArray)
 }
 
-pub(super) fn zmpop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zmpop(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(pop_from_first(call, &call.args[1..])?.unwrap_or(Reply::NullArray))
 }
 
-pub(super) fn bzmpop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn bzmpop(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let timeout_ms = timeout_ms(call.arg(1))?;
     if let Some(reply) = pop_from_first(call, &call.args[2..])? {
         return Ok(reply);
@@ -337,7 +341,7 @@ pub(super) fn bzmpop(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 }
 
 /// Takes members from the first sorted set of several that is there.
-fn pop_from_first(call: &mut Call<'_>, args: &[Bytes]) -> Result<Option<Reply>, CommandError> {
+fn pop_from_first(call: &mut Call<'_, '_>, args: &[Bytes]) -> Result<Option<Reply>, CommandError> {
     let (keys, options) = numbered_keys(args)?;
     let (extreme, options) = options.split_first().ok_or(CommandError::Syntax)?;
     let extreme = Extreme::parse(extreme)?;
@@ -358,7 +362,7 @@ fn pop_from_first(call: &mut Call<'_>, args: &[Bytes]) -> Result<Option<Reply>, 
     Ok(None)
 }
 
-pub(super) fn zrandmember(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn zrandmember(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let mut chance = Chance::of(call);
     let choices = pair_choices(&call.args[2..], b"WITHSCORES")?;
     let set = read(call)?;

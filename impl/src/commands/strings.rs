@@ -6,11 +6,11 @@ use super::set::{Unit, positive_deadline};
 use super::{Call, CommandError, Reply, deletion, expiry};
 use crate::keyspace::Blob;
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn get(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(Reply::stored_or_null(call.string(call.arg(1))?))
 }
 
-pub(super) fn getdel(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn getdel(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let key = call.arg(1);
     let previous = call.string(key)?;
     if previous.is_some() {
@@ -20,7 +20,7 @@ pub(super) fn getdel(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::stored_or_null(previous))
 }
 
-pub(super) fn getex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn getex(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let key = call.arg(1);
     let deadline = match &call.args[2..] {
         [] => None,
@@ -46,7 +46,7 @@ pub(super) fn getex(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     Ok(Reply::Stored(value))
 }
 
-pub(super) fn mget(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn mget(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(Reply::Array(
         call.args[1..]
             .iter()
@@ -56,13 +56,13 @@ pub(super) fn mget(call: &mut Call<'_>) -> Result<Reply, CommandError> {
     ))
 }
 
-pub(super) fn mset(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn mset(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let pairs = pairs(call, "mset")?;
     store_all(call, pairs);
     Ok(Reply::OK)
 }
 
-pub(super) fn msetnx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
+pub(super) fn msetnx(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let pairs = pairs(call, "msetnx")?;
     if pairs.iter().any(|(key, _)| call.exists(key)) {
         return Ok(Reply::Integer(0));
@@ -72,7 +72,7 @@ pub(super) fn msetnx(call: &mut Call<'_>) -> Result<Reply, CommandError> {
 }
 
 fn pairs<'a>(
-    call: &Call<'a>,
+    call: &Call<'_, 'a>,
     name: &'static str,
 ) -> Result<Vec<(&'a Bytes, &'a Bytes)>, CommandError> {
     match call.args[1..].as_chunks() {
@@ -81,7 +81,7 @@ fn pairs<'a>(
     }
 }
 
-fn store_all(call: &mut Call<'_>, pairs: Vec<(&Bytes, &Bytes)>) {
+fn store_all(call: &mut Call<'_, '_>, pairs: Vec<(&Bytes, &Bytes)>) {
     for (key, value) in pairs {
         call.exists(key);
         call.store(key, Blob::from(value), None);

@@ -90,6 +90,8 @@ const fn and_movable(keys: Keys) -> Keys {
 /// One command.
 #[derive(Debug, Clone, Copy)]
 pub struct CommandSpec {
+    /// Where it stands among [`all`].
+    pub number: usize,
     /// Its name in lower case.
     pub name: &'static str,
     /// Number of arguments with the name; negative if that many or more.
@@ -170,6 +172,7 @@ const fn data(
     handler: Handler,
 ) -> CommandSpec {
     CommandSpec {
+        number: 0,
         name,
         arity,
         flags,
@@ -180,6 +183,7 @@ const fn data(
 
 const fn server(name: &'static str, arity: i32, flags: Flags) -> CommandSpec {
     CommandSpec {
+        number: 0,
         name,
         arity,
         flags,
@@ -188,8 +192,18 @@ const fn server(name: &'static str, arity: i32, flags: Flags) -> CommandSpec {
     }
 }
 
+/// The table with its numbers.
+const fn numbered<const N: usize>(mut table: [CommandSpec; N]) -> [CommandSpec; N] {
+    let mut number = 0;
+    while number < N {
+        table[number].number = number;
+        number += 1;
+    }
+    table
+}
+
 #[rustfmt::skip]
-static TABLE: &[CommandSpec] = &[
+static TABLE: &[CommandSpec] = &numbered([
     data("get",         2, R, ONE, strings::get),
     data("set",        -3, W, ONE, set::set),
     data("setnx",       3, W, ONE, set::setnx),
@@ -368,7 +382,7 @@ static TABLE: &[CommandSpec] = &[
     server("lastsave",  1, CONTROL),
     server("time",      1, CONTROL),
     server("shutdown", -1, ADMIN.and(FAST).and(Flags::NO_MULTI)),
-];
+]);
 
 #[cfg(test)]
 mod tests {

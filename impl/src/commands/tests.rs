@@ -373,7 +373,7 @@ fn expire_step_tells_what_to_propagate() {
         expire_step(&mut keyspace, 6, 10, 0),
         [Effect {
             database: 3,
-            args: deletion(key)
+            args: deletion(key).into()
         }]
     );
 }

@@ -174,10 +174,17 @@ impl RequestDecoder {
         }
         let wire_bytes = front.position;
         self.scanned = 0;
-        let whole = buffer.split_to(wire_bytes).freeze();
-        let args = self.ranges.iter().map(|range| whole.slice(range.clone()));
+        let mut whole = buffer.split_to(wire_bytes).freeze();
+        let mut args = Vec::with_capacity(self.ranges.len());
+        if let Some((last, others)) = self.ranges.split_last() {
+            args.extend(others.iter().map(|range| whole.slice(range.clone())));
+            // One reference less to count.
+            whole.truncate(last.end);
+            whole.advance(last.start);
+            args.push(whole);
+        }
         Some(Request {
-            args: args.collect(),
+            args,
             wire_bytes,
             inline: false,
         })
