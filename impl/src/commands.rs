@@ -368,7 +368,7 @@ impl<'a> Call<'_, 'a> {
         }
         let mut bytes = Vec::new();
         let result = change(&mut bytes);
-        self.store(key, bytes.into(), None);
+        self.put(key, Value::String(bytes.into()));
         Ok(result)
     }
 
@@ -381,13 +381,14 @@ impl<'a> Call<'_, 'a> {
     }
 
     /// Stores a string under a key, with a deadline of its own.
-    fn store(&mut self, key: &Bytes, value: Blob, expires_at_ms: Option<u64>) {
-        let entry = Entry::string(value).expiring(expires_at_ms);
-        self.put_entry(*self.selected, key, entry);
+    fn store(&mut self, key: &Bytes, value: &Bytes, expires_at_ms: Option<u64>) {
+        self.keyspace
+            .store(*self.selected, key, value, expires_at_ms);
+        self.changed(key);
     }
 
     /// Stores a string under a key and leaves its deadline as it is.
-    fn replace(&mut self, key: &Bytes, value: Blob) {
+    fn replace(&mut self, key: &Bytes, value: &Bytes) {
         let deadline = self.deadline(key);
         self.store(key, value, deadline);
     }

@@ -39,7 +39,7 @@ pub use sorted_set::SortedSet;
 pub use value::{Collection, EncodingLimits, Entry, Value};
 
 use place::Place;
-use tree::{Item, Tree};
+use tree::{Coming, Item, Tree};
 
 /// How many databases there are, as in a default `redis.conf`.
 pub const DATABASES: usize = 16;
@@ -68,6 +68,33 @@ impl Item for Slot {
     }
 }
 
+/// A string on its way to its place, as it came from a connection.
+struct Text<'a> {
+    place: Place,
+    text: &'a Bytes,
+    expires_at_ms: Option<u64>,
+}
+
+impl Coming<Slot> for Text<'_> {
+    /// When it ended.
+    type Was = Option<u64>;
+
+    fn key(&self) -> &Place {
+        &self.place
+    }
+
+    fn replace(self, slot: &mut Slot) -> Option<u64> {
+        slot.entry.assign(self.text, self.expires_at_ms)
+    }
+
+    fn into_item(self) -> Slot {
+        Slot {
+            place: self.place,
+            entry: Entry::string(self.text).expiring(self.expires_at_ms),
+        }
+    }
+}
+
 /// One database: its table, and its deadlines in order (which snapshots do not need).
 #[derive(Debug, Clone, Default)]
 struct Database {
@@ -84,6 +111,17 @@ impl Database {
         let before = previous.as_ref().and_then(Entry::expires_at_ms);
         self.deadline_changed(key, before, deadline);
         previous
+    }
+
+    fn store(&mut self, key: &[u8], text: &Bytes, expires_at_ms: Option<u64>) {
+        let before = self.table.put(Text {
+            place: Place::of(Blob::copy(key)),
+            text,
+            expires_at_ms,
+        });
+        if expires_at_ms.is_some() || before.is_some_and(|before| before.is_some()) {
+            self.deadline_changed(Blob::copy(key), before.flatten(), expires_at_ms);
+        }
     }
 
     fn remove(&mut self, key: &[u8]) -> Option<Entry> {
@@ -149,6 +187,11 @@ impl Keyspace {
     /// Stores an entry and hands back the one it replaced.
     pub fn insert(&mut self, database: usize, key: &[u8], entry: Entry) -> Option<Entry> {
         self.databases[database].insert(Blob::copy(key), entry)
+    }
+
+    /// Stores a string with a deadline, or without.
+    pub fn store(&mut self, database: usize, key: &[u8], text: &Bytes, expires_at_ms: Option<u64>) {
+        self.databases[database].store(key, text, expires_at_ms);
     }
 
     /// Deletes a key and hands back what was there.

@@ -4,7 +4,6 @@
 use bytes::Bytes;
 
 use super::{Call, CommandError, Reply};
-use crate::keyspace::Blob;
 use crate::numbers::LongDouble;
 use crate::resp::parse_integer;
 
@@ -36,7 +35,7 @@ fn add(call: &mut Call<'_, '_>, amount: i64) -> Result<Reply, CommandError> {
         None => 0,
     };
     let sum = current.checked_add(amount).ok_or(CommandError::Overflow)?;
-    call.replace(key, Blob::from(sum.to_string()));
+    call.replace(key, &Bytes::from(sum.to_string()));
     call.propagate_verbatim();
     Ok(Reply::Integer(sum))
 }
@@ -53,7 +52,7 @@ pub(super) fn incrbyfloat(call: &mut Call<'_, '_>) -> Result<Reply, CommandError
         "increment would produce NaN or Infinity",
     ))?;
     let text = Bytes::from(sum.to_string());
-    call.replace(key, Blob::from(&text));
+    call.replace(key, &text);
     let [set, keep] = [&b"SET"[..], b"KEEPTTL"].map(Bytes::from_static);
     call.propagate(vec![set, key.clone(), text.clone(), keep]);
     Ok(Reply::Bulk(text))

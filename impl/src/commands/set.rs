@@ -6,7 +6,6 @@
 use bytes::Bytes;
 
 use super::{Call, CommandError, Reply};
-use crate::keyspace::Blob;
 use crate::resp::parse_integer;
 
 /// When to set.
@@ -107,8 +106,8 @@ pub(super) fn set(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     }
     match options.deadline {
         Deadline::At(deadline) => store_until(call, key, value, deadline),
-        Deadline::Keep => call.replace(key, Blob::from(value)),
-        Deadline::None => call.store(key, Blob::from(value), None),
+        Deadline::Keep => call.replace(key, value),
+        Deadline::None => call.store(key, value, None),
     }
     if !matches!(options.deadline, Deadline::At(_)) {
         propagate_without_get(call);
@@ -153,7 +152,7 @@ fn parse_options(call: &Call<'_, '_>) -> Result<Options, CommandError> {
 
 /// Stores a value with a deadline and propagates the deadline as the absolute time it is.
 fn store_until(call: &mut Call<'_, '_>, key: &Bytes, value: &Bytes, deadline: u64) {
-    call.store(key, Blob::from(value), Some(deadline));
+    call.store(key, value, Some(deadline));
     let at = Bytes::from(deadline.to_string());
     let (set, pxat) = (Bytes::from_static(b"SET"), Bytes::from_static(b"PXAT"));
     call.propagate(vec![set, key.clone(), value.clone(), pxat, at]);
@@ -175,7 +174,7 @@ pub(super) fn setnx(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     if call.exists(key) {
         return Ok(Reply::Integer(0));
     }
-    call.store(key, Blob::from(call.arg(2)), None);
+    call.store(key, call.arg(2), None);
     call.propagate_verbatim();
     Ok(Reply::Integer(1))
 }
@@ -202,7 +201,7 @@ fn set_until(
 pub(super) fn getset(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     let (key, value) = (call.arg(1), call.arg(2));
     let previous = call.string(key)?;
-    call.store(key, Blob::from(value), None);
+    call.store(key, value, None);
     call.propagate(vec![Bytes::from_static(b"SET"), key.clone(), value.clone()]);
     Ok(Reply::stored_or_null(previous))
 }

@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::set::{Unit, positive_deadline};
 use super::{Call, CommandError, Reply, deletion, expiry};
-use crate::keyspace::Blob;
 
 pub(super) fn get(call: &mut Call<'_, '_>) -> Result<Reply, CommandError> {
     Ok(Reply::stored_or_null(call.string(call.arg(1))?))
@@ -84,7 +83,7 @@ fn pairs<'a>(
 fn store_all(call: &mut Call<'_, '_>, pairs: Vec<(&Bytes, &Bytes)>) {
     for (key, value) in pairs {
         call.exists(key);
-        call.store(key, Blob::from(value), None);
+        call.store(key, value, None);
     }
     call.propagate_verbatim();
 }

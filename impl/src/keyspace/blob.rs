@@ -58,6 +58,17 @@ impl Blob {
         })
     }
 
+    /// Becomes other bytes; in the same memory if nobody shares it and they are as many.
+    pub(super) fn assign(&mut self, source: &Bytes) {
+        if let Form::Shared(bytes) = &mut self.0
+            && bytes.len() == source.len()
+            && let Some(own) = Arc::get_mut(bytes)
+        {
+            return own.copy_from_slice(source);
+        }
+        *self = Self::from(source);
+    }
+
     /// The bytes as a vector to write to. After the first call they are changed in place while no snapshot shares them,
     /// so that appending costs what is appended.
     pub fn edit(&mut self) -> &mut Vec<u8> {
@@ -218,6 +229,19 @@ mod tests {
             assert_eq!((&blob[..], blob.to_bytes()), (&bytes[..], bytes.clone()));
             assert_eq!(&edited[..], [&bytes[..], &[8]].concat());
             assert_eq!(Blob::from(bytes.to_vec()), blob);
+        }
+    }
+
+    #[test]
+    fn an_assigned_blob_holds_the_new_bytes_and_leaves_its_copies_alone() {
+        for (old, new) in [(30, 30), (30, 40), (5, 30), (30, 5)] {
+            let mut blob = Blob::copy(&vec![b'o'; old]);
+            let new = Bytes::from(vec![b'n'; new]);
+            blob.assign(&new);
+            let copy = blob.clone();
+            assert_eq!(&blob[..], &new[..]);
+            blob.assign(&Bytes::from(vec![b'x'; new.len()]));
+            assert_eq!(&copy[..], &new[..]);
         }
     }
 

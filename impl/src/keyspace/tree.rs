@@ -46,10 +46,41 @@ struct Child<T: Item> {
     node: Arc<Node<T>>,
 }
 
-/// What putting an item in its place did.
-enum Put<T: Item> {
-    /// There was one with that key.
-    Replaced(T),
+/// What comes to the place of a key.
+pub(super) trait Coming<T: Item> {
+    /// What is told of an item that was there.
+    type Was;
+
+    /// Where it belongs.
+    fn key(&self) -> &T::Key;
+
+    /// Takes the place of an item with the same key.
+    fn replace(self, item: &mut T) -> Self::Was;
+
+    /// Takes a place that is free.
+    fn into_item(self) -> T;
+}
+
+impl<T: Item> Coming<T> for T {
+    type Was = T;
+
+    fn key(&self) -> &T::Key {
+        Item::key(self)
+    }
+
+    fn replace(self, item: &mut T) -> T {
+        std::mem::replace(item, self)
+    }
+
+    fn into_item(self) -> T {
+        self
+    }
+}
+
+/// What putting something in its place did.
+enum Put<T: Item, W> {
+    /// There was an item with that key.
+    Replaced(W),
     /// There was none; the node may have a new right neighbour.
     Inserted(Option<Child<T>>),
 }
@@ -117,12 +148,12 @@ impl<T: Item> Tree<T> {
         Arc::make_mut(&mut self.root).replace(index, item, self.len)
     }
 
-    /// Puts an item where its key belongs in a sorted tree, and returns the one with that key which was there.
-    pub(super) fn put(&mut self, item: T) -> Option<T>
+    /// Puts something where its key belongs in a sorted tree; what it tells of the item with that key, if one was there.
+    pub(super) fn put<C: Coming<T>>(&mut self, coming: C) -> Option<C::Was>
     where
         T::Key: Sought<T::Key>,
     {
-        match Arc::make_mut(&mut self.root).put(item, EVERYWHERE) {
+        match Arc::make_mut(&mut self.root).put(coming, EVERYWHERE) {
             Put::Replaced(previous) => return Some(previous),
             Put::Inserted(split) => self.grow(split),
         }
@@ -181,39 +212,32 @@ impl<T: Item> Tree<T> {
         }
     }
 
-    /// Goes the way to each of several keys, all of them a step at a time, and looks with `beside` at the items that are
-    /// there: what the steps of one round read is in nobody's way, so that memory is waited for once and not once for each.
-    pub(super) fn find_together<W: Sought<T::Key>>(
-        &self,
-        sought: &[W],
-        beside: impl Fn(&T) -> usize,
-    ) {
-        let root: (&Node<T>, _) = (&self.root, EVERYWHERE);
-        let mut ways = vec![root; sought.len()];
-        let found = loop {
-            // Whether it is a leaf and how long it is, then the slots in the middle of those that will be compared.
+    /// Of a sorted tree, the items with the keys that are sought, or those before them. All ways are gone a step at a time:
+    /// what the steps of one round read depends on nothing that another of them reads, so that memory is waited for once
+    /// and not once for each.
+    pub(super) fn find_together<W: Sought<T::Key>>(&self, sought: &[W]) -> Vec<&T> {
+        let mut ways = vec![(&*self.root, EVERYWHERE); sought.len()];
+        loop {
+            // How long the nodes are and where their slots, then the slots in the middle of those that will be compared.
             black_box(ways.iter().fold(0, |all, (node, _)| all ^ node.slots()));
             let pairs = ways.iter().zip(sought);
             black_box(pairs.fold(0, |all, (way, sought)| all ^ position_near(way, sought)));
-            let mut found = None;
+            if matches!(ways[..], [] | [(Node::Leaf(_), _), ..]) {
+                break;
+            }
             for ((node, bounds), sought) in ways.iter_mut().zip(sought) {
-                match node {
-                    Node::Inner(children) => {
-                        let at = descend(children, sought, bounds).saturating_sub(1);
-                        *node = &children[at].node;
-                    }
-                    Node::Leaf(items) => {
-                        let at = rank(items, T::key, sought, bounds).saturating_sub(1);
-                        let beside = items.get(at).map_or(0, &beside);
-                        found = Some(found.unwrap_or(0) ^ beside);
-                    }
+                if let Node::Inner(children) = node {
+                    let at = descend(children, sought, bounds).saturating_sub(1);
+                    *node = &children[at].node;
                 }
             }
-            if found.is_some() || sought.is_empty() {
-                break found;
-            }
-        };
-        black_box(found);
+        }
+        let pairs = ways.into_iter().zip(sought);
+        let found = pairs.filter_map(|((node, bounds), sought)| match node {
+            Node::Leaf(items) => items.get(rank(items, T::key, sought, &bounds).saturating_sub(1)),
+            Node::Inner(_) => None,
+        });
+        found.collect()
     }
 
     /// The same, to be changed in all but its key.
@@ -412,26 +436,25 @@ impl<T: Item> Node<T> {
         Some(Child::of(Arc::new(right)))
     }
 
-    /// Puts an item where its key belongs below this node, which is not empty unless it is a leaf.
-    fn put(&mut self, item: T, mut bounds: Range<u64>) -> Put<T>
+    /// Puts something where its key belongs below this node, which is not empty unless it is a leaf.
+    fn put<C: Coming<T>>(&mut self, coming: C, mut bounds: Range<u64>) -> Put<T, C::Was>
     where
         T::Key: Sought<T::Key>,
     {
         let right = match self {
             Self::Leaf(items) => {
-                let after = rank(items, T::key, item.key(), &bounds);
-                let same = after.checked_sub(1);
-                let same = same.filter(|at| item.key().compare(items[*at].key()).is_eq());
-                if let Some(at) = same {
-                    return Put::Replaced(std::mem::replace(&mut items[at], item));
+                let after = rank(items, T::key, coming.key(), &bounds);
+                let before = after.checked_sub(1).map(|at| &mut items[at]);
+                if let Some(same) = before.filter(|item| coming.key().compare(item.key()).is_eq()) {
+                    return Put::Replaced(coming.replace(same));
                 }
-                insert_or_part(items, after, item, LEAF_ITEMS).map(Self::Leaf)
+                insert_or_part(items, after, coming.into_item(), LEAF_ITEMS).map(Self::Leaf)
             }
             Self::Inner(children) => {
-                let after = descend(children, item.key(), &mut bounds);
+                let after = descend(children, coming.key(), &mut bounds);
                 let at = after.saturating_sub(1);
                 let child = &mut children[at];
-                let split = match Arc::make_mut(&mut child.node).put(item, bounds) {
+                let split = match Arc::make_mut(&mut child.node).put(coming, bounds) {
                     Put::Inserted(split) => split,
                     replaced @ Put::Replaced(_) => return replaced,
                 };

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU64;
 
+use bytes::Bytes;
+
 use super::blob::Blob;
 use super::hash::Hash;
 use super::list::List;
@@ -261,12 +263,23 @@ impl Entry {
         Self::new(Value::String(bytes.into()))
     }
 
+    /// Becomes a string; when it ended before.
+    pub(super) fn assign(&mut self, text: &Bytes, expires_at_ms: Option<u64>) -> Option<u64> {
+        let before = self.expires_at_ms();
+        match &mut self.value {
+            Value::String(blob) => blob.assign(text),
+            value => *value = Value::String(text.into()),
+        }
+        self.deadline_ms = deadline(expires_at_ms);
+        before
+    }
+
     /// The same value with a deadline, or without.
     #[must_use]
     pub fn expiring(self, expires_at_ms: Option<u64>) -> Self {
         Self {
             value: self.value,
-            deadline_ms: expires_at_ms.and_then(|deadline| NonZeroU64::new(deadline.max(1))),
+            deadline_ms: deadline(expires_at_ms),
         }
     }
 
@@ -280,6 +293,10 @@ impl Entry {
         self.expires_at_ms()
             .is_some_and(|deadline| now_ms > deadline)
     }
+}
+
+fn deadline(expires_at_ms: Option<u64>) -> Option<NonZeroU64> {
+    expires_at_ms.and_then(|deadline| NonZeroU64::new(deadline.max(1)))
 }
 
 #[cfg(test)]
