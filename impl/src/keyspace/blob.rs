@@ -100,7 +100,10 @@ impl Blob {
     pub(super) fn touch(&self) -> usize {
         match &self.0 {
             Form::Inline { .. } => 0,
-            Form::Shared(bytes) => Arc::strong_count(bytes),
+            // Both ends, which a short one often has in two lines of the cache.
+            Form::Shared(bytes) => {
+                Arc::strong_count(bytes) + bytes.last().map_or(0, |byte| usize::from(*byte))
+            }
             Form::Received(bytes) => Arc::strong_count(bytes),
             Form::Editable(bytes) => Arc::strong_count(bytes),
         }

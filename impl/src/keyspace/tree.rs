@@ -77,14 +77,6 @@ impl<T: Item> Coming<T> for T {
     }
 }
 
-/// What putting something in its place did.
-enum Put<T: Item, W> {
-    /// There was an item with that key.
-    Replaced(W),
-    /// There was none; the node may have a new right neighbour.
-    Inserted(Option<Child<T>>),
-}
-
 /// A sequence of items. Indices at or beyond its length panic where they are documented to lie below it.
 #[derive(Debug, Clone)]
 pub(super) struct Tree<T: Item> {
@@ -153,11 +145,12 @@ impl<T: Item> Tree<T> {
     where
         T::Key: Sought<T::Key>,
     {
-        match Arc::make_mut(&mut self.root).put(coming, EVERYWHERE) {
-            Put::Replaced(previous) => return Some(previous),
-            Put::Inserted(split) => self.grow(split),
+        let mut was = None;
+        let split = Arc::make_mut(&mut self.root).put(coming, EVERYWHERE, &mut was);
+        if was.is_none() {
+            self.grow(split);
         }
-        None
+        was
     }
 
     /// One item more, and perhaps a root more.
@@ -436,8 +429,15 @@ impl<T: Item> Node<T> {
         Some(Child::of(Arc::new(right)))
     }
 
-    /// Puts something where its key belongs below this node, which is not empty unless it is a leaf.
-    fn put<C: Coming<T>>(&mut self, coming: C, mut bounds: Range<u64>) -> Put<T, C::Was>
+    /// Puts something where its key belongs below this node, which is not empty unless it is a leaf. `was` tells of the
+    /// item that was there; if none was, a new right neighbour may be returned. Nothing but the leaf writes it, so that it
+    /// is not copied at every level.
+    fn put<C: Coming<T>>(
+        &mut self,
+        coming: C,
+        mut bounds: Range<u64>,
+        was: &mut Option<C::Was>,
+    ) -> Option<Child<T>>
     where
         T::Key: Sought<T::Key>,
     {
@@ -446,31 +446,34 @@ impl<T: Item> Node<T> {
                 let after = rank(items, T::key, coming.key(), &bounds);
                 let before = after.checked_sub(1).map(|at| &mut items[at]);
                 if let Some(same) = before.filter(|item| coming.key().compare(item.key()).is_eq()) {
-                    return Put::Replaced(coming.replace(same));
+                    *was = Some(coming.replace(same));
+                    return None;
                 }
-                insert_or_part(items, after, coming.into_item(), LEAF_ITEMS).map(Self::Leaf)
+                Self::Leaf(insert_or_part(
+                    items,
+                    after,
+                    coming.into_item(),
+                    LEAF_ITEMS,
+                )?)
             }
             Self::Inner(children) => {
                 let after = descend(children, coming.key(), &mut bounds);
                 let at = after.saturating_sub(1);
                 let child = &mut children[at];
-                let split = match Arc::make_mut(&mut child.node).put(coming, bounds) {
-                    Put::Inserted(split) => split,
-                    replaced @ Put::Replaced(_) => return replaced,
-                };
+                let split = Arc::make_mut(&mut child.node).put(coming, bounds, was);
+                if was.is_some() {
+                    return None;
+                }
                 child.len += 1;
                 if after == 0 {
                     child.first = child.node.first().clone();
                 }
-                if let Some(right) = &split {
-                    child.len -= right.len;
-                }
-                split
-                    .and_then(|right| insert_or_part(children, at + 1, right, BRANCHES))
-                    .map(Self::Inner)
+                let right = split?;
+                child.len -= right.len;
+                Self::Inner(insert_or_part(children, at + 1, right, BRANCHES)?)
             }
         };
-        Put::Inserted(right.map(|right| Child::of(Arc::new(right))))
+        Some(Child::of(Arc::new(right)))
     }
 
     fn remove(&mut self, index: usize, len: usize) -> T {
