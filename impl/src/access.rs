@@ -19,7 +19,7 @@ const USER: &[u8] = b"default";
 impl Server {
     /// Why a new connection is not let in.
     pub(crate) fn refusal_at_door(&self, id: ClientId) -> Option<&'static str> {
-        let client = self.clients.get(&id)?;
+        let client = self.clients.get(id)?;
         if self.clients.len() as u64 > self.config.maxclients {
             return Some("ERR max number of clients reached");
         }
@@ -57,7 +57,7 @@ impl Server {
         }
         let authenticated = self
             .clients
-            .get(&id)
+            .get(id)
             .is_none_or(|client| client.authenticated);
         if !authenticated && !spec.flags.contains(Flags::NO_AUTH) {
             return refuse("NOAUTH Authentication required.");
@@ -154,7 +154,7 @@ impl Server {
 
     fn set_authenticated(&mut self, id: ClientId, authenticated: bool) {
         let limits = self.limits_of(authenticated);
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.authenticated = authenticated;
             client.input.set_limits(limits);
         }
@@ -188,7 +188,7 @@ impl Server {
         }
         if self
             .clients
-            .get(&id)
+            .get(id)
             .is_some_and(|client| !client.authenticated)
         {
             let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH \
@@ -198,7 +198,7 @@ impl Server {
         if let Some(Err(refusal)) = name.map(|name| self.set_client_name(id, name)) {
             return refusal;
         }
-        if let (Some(client), Some(protocol)) = (self.clients.get_mut(&id), wanted) {
+        if let (Some(client), Some(protocol)) = (self.clients.get_mut(id), wanted) {
             client.protocol = protocol;
         }
         self.introduction(id)
@@ -207,7 +207,7 @@ impl Server {
     fn introduction(&self, id: ClientId) -> Reply {
         let protocol = self
             .clients
-            .get(&id)
+            .get(id)
             .map_or_else(Protocol::default, |client| client.protocol);
         let role = if self.is_primary() {
             "master"
@@ -230,7 +230,7 @@ impl Server {
     /// `RESET`: as if it had just connected.
     pub(crate) fn reset_reply(&mut self, id: ClientId) -> Reply {
         let open = self.config.requirepass.is_empty();
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.session = Session::default();
             client.announced = Announced::default();
             client.name = Bytes::new();

@@ -41,7 +41,7 @@ impl Server {
                 "ERR The server is running without a config file".into(),
             ));
         };
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.blocked = Some(Blocked::ConfigFile);
         }
         self.act(Action::WriteConfig {
@@ -60,7 +60,7 @@ impl Server {
         });
         let waits =
             |client: &crate::client::Client| matches!(client.blocked, Some(Blocked::ConfigFile));
-        if self.clients.get(&id).is_some_and(waits) {
+        if self.clients.get(id).is_some_and(waits) {
             self.release(id, &reply, now_ms);
         }
     }

@@ -18,7 +18,7 @@ impl Server {
             let text = "ERR Client names cannot contain spaces, newlines or special characters.";
             return Err(Reply::Error(text.into()));
         }
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.name = Bytes::copy_from_slice(name);
         }
         Ok(())
@@ -28,7 +28,7 @@ impl Server {
         let reply = match args[1].to_ascii_lowercase().as_slice() {
             b"id" => Reply::Integer(id.0 as i64),
             b"getname" => {
-                let name = self.clients.get(&id).map(|client| client.name.clone());
+                let name = self.clients.get(id).map(|client| client.name.clone());
                 Reply::bulk_or_null(name.filter(|name| !name.is_empty()))
             }
             b"setname" if args.len() == 3 => match self.set_client_name(id, &args[2]) {
@@ -108,7 +108,7 @@ impl Server {
     }
 
     pub(crate) fn write_client(&self, id: ClientId, now_ms: u64, text: &mut String) {
-        let Some(client) = self.clients.get(&id) else {
+        let Some(client) = self.clients.get(id) else {
             return;
         };
         let seconds = |since_ms: u64| now_ms.saturating_sub(since_ms) / 1_000;

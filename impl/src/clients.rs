@@ -30,18 +30,18 @@ impl Clients {
         Ok(place)
     }
 
-    pub(crate) fn get(&self, id: &ClientId) -> Option<&Client> {
-        let place = self.place(*id).ok()?;
+    pub(crate) fn get(&self, id: ClientId) -> Option<&Client> {
+        let place = self.place(id).ok()?;
         Some(&*self.sorted[place].1)
     }
 
-    pub(crate) fn get_mut(&mut self, id: &ClientId) -> Option<&mut Client> {
-        let place = self.place(*id).ok()?;
+    pub(crate) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        let place = self.place(id).ok()?;
         Some(&mut *self.sorted[place].1)
     }
 
-    pub(crate) fn contains_key(&self, id: &ClientId) -> bool {
-        self.place(*id).is_ok()
+    pub(crate) fn contains_key(&self, id: ClientId) -> bool {
+        self.place(id).is_ok()
     }
 
     /// Takes in a connection in the place of one with its name.
@@ -53,8 +53,8 @@ impl Clients {
         }
     }
 
-    pub(crate) fn remove(&mut self, id: &ClientId) -> Option<Client> {
-        let place = self.place(*id).ok()?;
+    pub(crate) fn remove(&mut self, id: ClientId) -> Option<Client> {
+        let place = self.place(id).ok()?;
         Some(*self.sorted.remove(place).1)
     }
 
@@ -80,7 +80,7 @@ impl Index<&ClientId> for Clients {
 
     /// The connection of that name, which must be there.
     fn index(&self, id: &ClientId) -> &Client {
-        self.get(id).expect("the caller has just seen it")
+        self.get(*id).expect("the caller has just seen it")
     }
 }
 
@@ -96,18 +96,18 @@ mod tests {
             clients.insert(Client::new(ClientId(number), Peer::Unix("".into()), 0));
         }
         for asked in [9, 4, 4, 1, 3, 2] {
-            let found = clients.get(&ClientId(asked)).map(|client| client.id);
+            let found = clients.get(ClientId(asked)).map(|client| client.id);
             assert_eq!(found, (asked != 3).then_some(ClientId(asked)));
         }
-        assert!(clients.remove(&ClientId(2)).is_some() && clients.remove(&ClientId(2)).is_none());
+        assert!(clients.remove(ClientId(2)).is_some() && clients.remove(ClientId(2)).is_none());
         let left: Vec<_> = clients.keys().map(|id| id.0).collect();
         assert_eq!(left, [1, 4, 5, 9]);
         assert!(
             left.iter()
-                .all(|id| clients.get_mut(&ClientId(*id)).is_some())
+                .all(|id| clients.get_mut(ClientId(*id)).is_some())
         );
         assert_eq!(
-            (clients.len(), clients.contains_key(&ClientId(2))),
+            (clients.len(), clients.contains_key(ClientId(2))),
             (4, false)
         );
     }

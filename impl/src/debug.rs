@@ -20,7 +20,7 @@ impl Server {
     pub(crate) fn debug_command(&mut self, id: ClientId, args: &[Bytes]) -> Reply {
         let local = self
             .clients
-            .get(&id)
+            .get(id)
             .is_some_and(|client| client.address.is_local());
         if self.config.debug == DebugAccess::No || !local {
             return Reply::Error(
@@ -51,7 +51,7 @@ impl Server {
     }
 
     fn selected(&self, id: ClientId) -> usize {
-        let client = self.clients.get(&id);
+        let client = self.clients.get(id);
         client.map_or(0, |client| client.session.database)
     }
 
@@ -122,7 +122,7 @@ impl Server {
             .map_or("key".into(), |prefix| String::from_utf8_lossy(prefix));
         let database = self
             .clients
-            .get(&id)
+            .get(id)
             .map_or(0, |client| client.session.database);
         for number in 0..count {
             let key = Bytes::from(format!("{prefix}:{number}"));

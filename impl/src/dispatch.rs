@@ -72,7 +72,7 @@ const OWN_COMMANDS: &[(&str, Run)] = &[
 impl Server {
     /// Executes, queues or refuses one request of a connection.
     pub(crate) fn execute_request(&mut self, id: ClientId, request: Request, now_ms: u64) {
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         client.active_ms = now_ms;
@@ -93,7 +93,7 @@ impl Server {
         let Some(request) = self.postpone(id, request) else {
             return;
         };
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         client.last_command = name;
@@ -211,10 +211,10 @@ impl Server {
                 ))),
             };
         }
-        let (origin, client) = (self.client_origin(), self.clients.get(&id)?);
+        let (origin, client) = (self.client_origin(), self.clients.get(id)?);
         let (mut database, may_wait) = (client.session.database, !client.in_exec);
         let outcome = self.execute_data(&mut database, spec, args, effects, origin, now_ms);
-        self.clients.get_mut(&id)?.session.database = database;
+        self.clients.get_mut(id)?.session.database = database;
         match outcome.wait {
             Some(wait) if may_wait => {
                 self.block(id, args, wait, now_ms);
@@ -305,13 +305,13 @@ impl Server {
         self.propagate_ended(effects, end);
         self.note_own_deadlines(effects);
         let offset = self.history.offset;
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.last_write = offset;
         }
     }
 
     fn multi(&mut self, id: ClientId) -> Reply {
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return Reply::OK;
         };
         if client.session.transaction.is_some() {
@@ -322,7 +322,7 @@ impl Server {
     }
 
     fn discard(&mut self, id: ClientId, now_ms: u64) -> Reply {
-        let client = self.clients.get_mut(&id);
+        let client = self.clients.get_mut(id);
         match client.and_then(|client| client.session.transaction.take()) {
             Some(_) => {
                 self.unwatch(id, now_ms);
@@ -335,7 +335,7 @@ impl Server {
     fn watch_command(&mut self, id: ClientId, request: &Request, now_ms: u64) -> Reply {
         let transaction = self
             .clients
-            .get(&id)
+            .get(id)
             .map(|client| client.session.transaction.is_some());
         if transaction == Some(true) {
             return Reply::Error("ERR WATCH inside MULTI is not allowed".into());
@@ -353,7 +353,7 @@ impl Server {
         };
         let transaction = self
             .clients
-            .get_mut(&id)
+            .get_mut(id)
             .and_then(|client| client.session.transaction.as_mut());
         let Some(transaction) = transaction else {
             return Reply::OK;
@@ -377,7 +377,7 @@ impl Server {
     fn exec(&mut self, id: ClientId, now_ms: u64) -> Answer {
         let taken = self
             .clients
-            .get_mut(&id)
+            .get_mut(id)
             .and_then(|client| client.session.transaction.take());
         let Some(transaction) = taken else {
             return Some(Reply::Error("ERR EXEC without MULTI".into()));
@@ -413,7 +413,7 @@ impl Server {
     }
 
     fn set_in_exec(&mut self, id: ClientId, in_exec: bool) {
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.in_exec = in_exec;
         }
     }

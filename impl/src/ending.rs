@@ -62,7 +62,7 @@ impl Server {
             }
         }
         self.begin_ending(&wish, Some(id), now_ms);
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.blocked = Some(Blocked::Ending);
         }
         None

@@ -127,11 +127,11 @@ impl Server {
         let above = |waiting: u64, limit: u64| limit > 0 && waiting > limit.max(floor);
         let waiting = self
             .clients
-            .get(&id)
+            .get(id)
             .map_or(0, |client| self.bytes_waiting_for(client));
         let Some(replica) = self
             .clients
-            .get_mut(&id)
+            .get_mut(id)
             .and_then(|client| client.replica.as_mut())
         else {
             return false;
@@ -147,7 +147,7 @@ impl Server {
     /// Gives a replica's connection the next bytes of the stream, unless enough wait there already.
     fn hand_over(&mut self, id: ClientId) {
         let to = self.handed_up_to();
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         let room = HANDED_BYTES.saturating_sub(client.queued - client.written.min(client.queued));
@@ -199,7 +199,7 @@ impl Server {
             ..
         }) = self
             .clients
-            .get_mut(&id)
+            .get_mut(id)
             .and_then(|client| client.replica.as_mut())
         {
             start.handed = end;

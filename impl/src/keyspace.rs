@@ -71,7 +71,7 @@ impl Item for Slot {
 /// A string on its way to its place, as it came from a connection.
 struct Text<'a> {
     place: Place,
-    text: &'a Bytes,
+    sent: &'a Bytes,
     expires_at_ms: Option<u64>,
 }
 
@@ -84,13 +84,13 @@ impl Coming<Slot> for Text<'_> {
     }
 
     fn replace(self, slot: &mut Slot) -> Option<u64> {
-        slot.entry.assign(self.text, self.expires_at_ms)
+        slot.entry.assign(self.sent, self.expires_at_ms)
     }
 
     fn into_item(self) -> Slot {
         Slot {
             place: self.place,
-            entry: Entry::string(self.text).expiring(self.expires_at_ms),
+            entry: Entry::string(self.sent).expiring(self.expires_at_ms),
         }
     }
 }
@@ -116,7 +116,7 @@ impl Database {
     fn store(&mut self, key: &[u8], text: &Bytes, expires_at_ms: Option<u64>) {
         let before = self.table.put(Text {
             place: Place::of(Blob::copy(key)),
-            text,
+            sent: text,
             expires_at_ms,
         });
         if expires_at_ms.is_some() || before.is_some_and(|before| before.is_some()) {

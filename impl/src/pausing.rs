@@ -45,7 +45,7 @@ impl Server {
         };
         let Some(client) = self
             .clients
-            .get_mut(&id)
+            .get_mut(id)
             .filter(|client| client.replica.is_none())
         else {
             return Some(request);

@@ -97,7 +97,7 @@ impl Server {
     ) {
         if self
             .clients
-            .get(&id)
+            .get(id)
             .is_none_or(|client| client.replica.is_some())
         {
             return;
@@ -154,7 +154,7 @@ impl Server {
 
     /// Answers `+CONTINUE` and queues what the replica lacks (PROTOCOL §2.3, §3.1).
     fn continue_partially(&mut self, id: ClientId, from: NextByte, now_ms: u64) {
-        let Some(client) = self.clients.get(&id) else {
+        let Some(client) = self.clients.get(id) else {
             return;
         };
         let named = client.announced.reads_new_id && self.rules.era.has_replication_ids();
@@ -177,7 +177,7 @@ impl Server {
         without_label: bool,
         now_ms: u64,
     ) {
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         let phase = Phase::Online(StreamStart {
@@ -204,7 +204,7 @@ impl Server {
                     .create_first_backlog(&self.rules, &mut self.ids),
             }
         }
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.replica = Some(Replica::new(
                 Phase::Waiting { since_ms: now_ms },
                 without_label,
@@ -224,7 +224,7 @@ impl Server {
         let unlabelled = |replica: &Replica| replica.without_label;
         if self
             .clients
-            .get(&id)
+            .get(id)
             .and_then(|client| client.replica.as_ref())
             .is_none_or(unlabelled)
         {
@@ -245,7 +245,7 @@ impl Server {
     pub(crate) fn acknowledged(&mut self, id: ClientId, offset: ReplOffset, now_ms: u64) {
         let Some(replica) = self
             .clients
-            .get_mut(&id)
+            .get_mut(id)
             .and_then(|client| client.replica.as_mut())
         else {
             return;
@@ -260,7 +260,7 @@ impl Server {
 
     /// More bytes of a replica's connection were written.
     pub(crate) fn replica_progressed(&mut self, id: ClientId, now_ms: u64) {
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         let Some(replica) = &mut client.replica else {
@@ -308,7 +308,7 @@ impl Server {
         }
         for id in std::mem::take(&mut self.attached) {
             self.act(Action::Close { client: id });
-            self.clients.remove(&id);
+            self.clients.remove(id);
         }
         self.replica_gone(now_ms);
     }

@@ -24,7 +24,7 @@ impl Server {
     /// `PSYNC <id> <next byte>` (PROTOCOL §2.2).
     pub(crate) fn psync_command(&mut self, id: ClientId, args: &[Bytes], now_ms: u64) -> Answer {
         let Some(from) = parse_integer(&args[2]) else {
-            let asker = self.clients.get(&id)?.address.to_string();
+            let asker = self.clients.get(id)?.address.to_string();
             self.log(format!(
                 "Replica {asker} asks for synchronization but with a wrong offset"
             ));
@@ -72,7 +72,7 @@ impl Server {
 
     fn announce(&mut self, id: ClientId, option: &[u8], value: &Bytes) -> Result<(), Reply> {
         let era = self.rules.era;
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return Ok(());
         };
         let announced = &mut client.announced;
@@ -116,7 +116,7 @@ impl Server {
     pub(crate) fn replicaof_command(&mut self, id: ClientId, args: &[Bytes], now_ms: u64) -> Reply {
         if self
             .clients
-            .get(&id)
+            .get(id)
             .is_none_or(|client| client.replica.is_some())
         {
             return Reply::Error("ERR Command is not valid when client is a replica.".into());

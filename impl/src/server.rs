@@ -299,7 +299,7 @@ impl Server {
 
     /// Gives bytes to a connection.
     pub(crate) fn send(&mut self, id: ClientId, bytes: Bytes) {
-        let Some(client) = self.clients.get_mut(&id).filter(|client| !client.closing) else {
+        let Some(client) = self.clients.get_mut(id).filter(|client| !client.closing) else {
             return;
         };
         if !bytes.is_empty() {
@@ -315,7 +315,7 @@ impl Server {
             self.answered = id;
         }
         let limit = self.config.output_limits.longest_for_user();
-        let Some(client) = self.clients.get_mut(&id).filter(|client| !client.closing) else {
+        let Some(client) = self.clients.get_mut(id).filter(|client| !client.closing) else {
             return;
         };
         if reply.payload_bytes() > limit {
@@ -348,7 +348,7 @@ impl Server {
 
     /// Closes a connection after what it was given; it is forgotten at once.
     pub(crate) fn close(&mut self, id: ClientId, now_ms: u64) {
-        if self.clients.contains_key(&id) {
+        if self.clients.contains_key(id) {
             self.act(Action::Close { client: id });
             self.forget_client(id, now_ms);
         }
@@ -360,7 +360,7 @@ impl Server {
 
     /// The connections that asked for the stream.
     pub(crate) fn replicas(&self) -> impl Iterator<Item = (&Client, &Replica)> {
-        let clients = self.attached.iter().filter_map(|id| self.clients.get(id));
+        let clients = self.attached.iter().filter_map(|id| self.clients.get(*id));
         clients.filter_map(|client| Some((client, client.replica.as_ref()?)))
     }
 
@@ -429,7 +429,7 @@ impl Server {
             self.stats.rejected += 1;
             self.reply(id, &Reply::Error(refusal.to_owned()));
             self.act(Action::Close { client: id });
-            self.clients.remove(&id);
+            self.clients.remove(id);
         }
     }
 
@@ -445,7 +445,7 @@ impl Server {
     }
 
     fn received(&mut self, id: ClientId, bytes: Bytes, now_ms: u64) {
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             // A long command may take its time to arrive.
             client.active_ms = now_ms;
             client.input.take_in(bytes);
@@ -454,7 +454,7 @@ impl Server {
         let limit = self.config.query_buffer_bytes;
         if self
             .clients
-            .get(&id)
+            .get(id)
             .is_some_and(|client| client.input.len() as u64 > limit)
         {
             self.log("A connection sent more than client-query-buffer-limit before we could execute it and is cut off");
@@ -485,12 +485,12 @@ impl Server {
 
     /// Executes whole commands a connection has sent, until it has to wait for something, or for its next turn.
     pub(crate) fn process_input(&mut self, id: ClientId, now_ms: u64) {
-        let queued = self.clients.get(&id).map_or(0, |client| client.queued);
+        let queued = self.clients.get(id).map_or(0, |client| client.queued);
         let limit = self.config.output_limits.longest_for_user();
         let mut executed = 0;
         while let Some(client) = self
             .clients
-            .get_mut(&id)
+            .get_mut(id)
             .filter(|client| client.blocked.is_none())
         {
             // What waits outside is measured there; this is what would be given only now.
@@ -525,7 +525,7 @@ impl Server {
     }
 
     fn written(&mut self, id: ClientId, total: u64, now_ms: u64) {
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.written = total;
             self.replica_progressed(id, now_ms);
         }
@@ -533,7 +533,7 @@ impl Server {
 
     /// Removes a connection and everything that depended on it.
     fn forget_client(&mut self, id: ClientId, now_ms: u64) {
-        if let Some(client) = self.clients.remove(&id) {
+        if let Some(client) = self.clients.remove(id) {
             self.forget_interest(id, client.blocked.as_ref());
         }
         if self.attached.remove(&id) {

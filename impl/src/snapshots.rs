@@ -40,7 +40,7 @@ impl Server {
         };
         if let Some(replica) = self
             .clients
-            .get_mut(&id)
+            .get_mut(id)
             .and_then(|client| client.replica.as_mut())
         {
             replica.phase = Phase::Accumulating {
@@ -63,7 +63,7 @@ impl Server {
 
     /// Label and place in the stream of a replica whose snapshot `id` could share: one with no capability that `id` lacks.
     fn shareable_snapshot(&self, id: ClientId) -> Option<(ReplOffset, Position)> {
-        let mine = &self.clients.get(&id)?.announced;
+        let mine = &self.clients.get(id)?.announced;
         let covers = |client: &Client| {
             (mine.reads_end_mark || !client.announced.reads_end_mark)
                 && (mine.reads_new_id || !client.announced.reads_new_id)
@@ -132,7 +132,7 @@ impl Server {
             }
             if let Some(replica) = self
                 .clients
-                .get_mut(id)
+                .get_mut(*id)
                 .and_then(|client| client.replica.as_mut())
             {
                 replica.heard_ms = now_ms;
@@ -292,14 +292,14 @@ impl Server {
             job,
             length,
         });
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         client.queued += length;
         if self.leaves_after_snapshot(id) {
             return;
         }
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         let start = StreamStart {
@@ -315,7 +315,7 @@ impl Server {
 
     /// Lets a replica that wants nothing but the snapshot go when it has all of it.
     fn leaves_after_snapshot(&mut self, id: ClientId) -> bool {
-        let client = self.clients.get_mut(&id);
+        let client = self.clients.get_mut(id);
         let Some(client) = client.filter(|client| client.announced.snapshot_only) else {
             return false;
         };
@@ -336,7 +336,7 @@ impl Server {
         };
         if let Some(replica) = self
             .clients
-            .get_mut(&id)
+            .get_mut(id)
             .and_then(|client| client.replica.as_mut())
         {
             (replica.phase, replica.heard_ms) = (Phase::Unacknowledged { label, from }, now_ms);
@@ -348,7 +348,7 @@ impl Server {
 
     /// The label of a replica's snapshot, and where the stream goes on after it.
     fn after_snapshot(&self, id: ClientId) -> Option<(ReplOffset, Position)> {
-        match &self.clients.get(&id)?.replica.as_ref()?.phase {
+        match &self.clients.get(id)?.replica.as_ref()?.phase {
             Phase::Accumulating { .. } if self.rules.accumulation == Accumulation::FromEnd => {
                 Some((self.history.offset, self.history.stream.end()))
             }

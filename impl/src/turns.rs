@@ -30,7 +30,7 @@ impl Server {
     }
 
     pub(crate) fn take_turn(&mut self, id: ClientId, now_ms: u64) -> bool {
-        let client = self.clients.get_mut(&id);
+        let client = self.clients.get_mut(id);
         let waited = client.is_some_and(|client| mem::take(&mut client.awaits_turn));
         if waited {
             self.process_input(id, now_ms);
@@ -41,7 +41,7 @@ impl Server {
     /// Whether commands of a connection wait for its turn, so that more answers follow.
     pub fn awaits_turn(&self, id: ClientId) -> bool {
         self.clients
-            .get(&id)
+            .get(id)
             .is_some_and(|client| client.awaits_turn)
     }
 
@@ -52,7 +52,7 @@ impl Server {
 
     /// Lets a connection wait for its next turn.
     pub(crate) fn await_turn(&mut self, id: ClientId) {
-        let client = self.clients.get_mut(&id);
+        let client = self.clients.get_mut(id);
         if client.is_some_and(|client| !mem::replace(&mut client.awaits_turn, true)) {
             self.turns.push_back(id);
         }

@@ -42,15 +42,15 @@ impl Server {
         let Ok(timeout_ms) = u64::try_from(timeout_ms) else {
             return Some(Reply::Error("ERR timeout is negative".into()));
         };
-        let offset = self.clients.get(&id)?.last_write;
+        let offset = self.clients.get(id)?.last_write;
         let replicas = usize::try_from(replicas).unwrap_or(0);
         let in_time = self.acknowledged_by(offset);
-        let in_transaction = self.clients.get(&id).is_some_and(|client| client.in_exec);
+        let in_transaction = self.clients.get(id).is_some_and(|client| client.in_exec);
         if in_time >= replicas || in_transaction {
             return Some(Reply::Integer(in_time as i64));
         }
         let deadline_ms = (timeout_ms > 0).then(|| now_ms.saturating_add(timeout_ms));
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.blocked = Some(Blocked::Acknowledgements {
                 offset,
                 replicas,
@@ -88,7 +88,7 @@ impl Server {
     }
 
     pub(crate) fn release(&mut self, id: ClientId, reply: &Reply, now_ms: u64) {
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.blocked = None;
         }
         self.reply(id, reply);
@@ -109,7 +109,7 @@ impl Server {
             ));
         }
         let job = self.write_snapshot(Framing::Disk, Purpose::OwnFile);
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(id) {
             client.blocked = Some(Blocked::Snapshot { job });
         }
         None

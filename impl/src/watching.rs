@@ -72,7 +72,7 @@ impl Server {
     /// `WATCH key...`: from now on, a change of a key makes the next `EXEC` of this connection fail.
     pub(crate) fn watch(&mut self, id: ClientId, keys: &[Bytes], now_ms: u64) -> Reply {
         let unix_ms = self.unix_ms(now_ms);
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return Reply::OK;
         };
         let database = client.session.database;
@@ -97,7 +97,7 @@ impl Server {
     pub(crate) fn unwatch(&mut self, id: ClientId, now_ms: u64) -> bool {
         let unix_ms = self.unix_ms(now_ms);
         self.interest.watchers.remove(&id);
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return false;
         };
         let watches = mem::take(&mut client.watches);
@@ -111,7 +111,7 @@ impl Server {
 
     /// Makes a connection wait, and its further commands with it.
     pub(crate) fn block(&mut self, id: ClientId, args: &[Bytes], wait: Wait, now_ms: u64) {
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         let database = client.session.database;
@@ -134,7 +134,7 @@ impl Server {
 
     /// Ends the wait of a connection for keys with this answer; false if it waits for none.
     pub(crate) fn release_from_keys(&mut self, id: ClientId, reply: &Reply) -> bool {
-        let Some(client) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return false;
         };
         let Some(Blocked::Keys { database, wait, .. }) = &client.blocked else {
@@ -157,7 +157,7 @@ impl Server {
 
     /// Answers commands that have waited long enough.
     pub(crate) fn time_out_waiters(&mut self, now_ms: u64) {
-        let due = |id: &ClientId| match self.clients.get(id)?.blocked {
+        let due = |id: &ClientId| match self.clients.get(*id)?.blocked {
             Some(Blocked::Keys { deadline_ms, .. }) if deadline_ms? <= now_ms => Some(*id),
             _ => None,
         };
@@ -216,7 +216,7 @@ impl Server {
     fn mark_watchers(&mut self, changes: &[Change], now_ms: u64) {
         let unix_ms = self.unix_ms(now_ms);
         for id in &self.interest.watchers {
-            let Some(client) = self.clients.get_mut(id) else {
+            let Some(client) = self.clients.get_mut(*id) else {
                 continue;
             };
             let concerns = |watch: &Watch| {
@@ -240,7 +240,7 @@ impl Server {
             let holds = holds.map(|entry| entry.value.type_name());
             let blocked = self
                 .clients
-                .get(&id)
+                .get(id)
                 .and_then(|client| client.blocked.as_ref());
             match blocked {
                 Some(Blocked::Keys { wait, args, .. }) if Some(wait.type_name) == holds => {
