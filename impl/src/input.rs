@@ -80,12 +80,11 @@ impl Input {
         } else {
             AHEAD
         };
-        while self.ahead.len() < most && self.broken.is_none() {
-            match self.decoder.decode(&mut self.bytes) {
-                Ok(Some(request)) => self.ahead.push_back(request),
-                Ok(None) => return,
-                Err(error) => self.broken = Some(error),
-            }
+        if self.broken.is_none() {
+            let decoded = self
+                .decoder
+                .decode_up_to(most, &mut self.bytes, &mut self.ahead);
+            self.broken = decoded.err();
         }
     }
 

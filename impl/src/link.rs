@@ -1,6 +1,7 @@
 //! The link of a replica: its phases, the stream that it applies, what it acknowledges, and what it remembers when the
 //! link is lost. Introduction and snapshot are in `handshake` and `transfer`.
 
+use std::collections::VecDeque;
 use std::mem;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use crate::dispatch::UnsupportedCommand;
 use crate::event::{Action, LinkId};
 use crate::ids::ReplicationId;
+use crate::input::AHEAD;
 use crate::offset::ReplOffset;
 use crate::primary::{Feed, KEEPALIVE_MS};
 use crate::replica::{
@@ -154,11 +156,29 @@ impl Server {
 
     /// Executes the whole commands that have come, unless a pause holds them; an error says what no primary writes.
     fn apply_input(&mut self, connected: &mut Connected, now_ms: u64) -> Result<(), String> {
+        let mut requests = VecDeque::new();
+        // Nothing in the stream begins a pause, so that none begins between commands that were taken together.
         while self.paused().is_none() {
-            let decoded = connected.decoder.decode(&mut connected.input);
-            let Some(request) = decoded.map_err(|error| error.to_string())? else {
-                return Ok(());
-            };
+            let (input, decoder) = (&mut connected.input, &mut connected.decoder);
+            let understood = decoder.decode_up_to(AHEAD, input, &mut requests);
+            if requests.is_empty() {
+                return understood.map_err(|error| error.to_string());
+            }
+            let keys = requests.iter().filter_map(|request| request.args.get(1));
+            self.keyspace.touch(connected.session.database, keys);
+            self.apply_all(connected, requests.drain(..), now_ms)?;
+            understood.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn apply_all(
+        &mut self,
+        connected: &mut Connected,
+        requests: impl Iterator<Item = Request>,
+        now_ms: u64,
+    ) -> Result<(), String> {
+        for request in requests {
             if request.inline && !request.args.is_empty() {
                 return Err("an inline command".to_owned());
             }

@@ -2,6 +2,7 @@
 //!
 //! Everything it has understood is taken out of the buffer, so a large request is never scanned twice.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -157,6 +158,22 @@ impl RequestDecoder {
             }
         }
         self.continue_multibulk(buffer)
+    }
+
+    /// Takes complete requests until there are `most`, or no more; an error is about what comes behind them.
+    pub fn decode_up_to(
+        &mut self,
+        most: usize,
+        buffer: &mut BytesMut,
+        requests: &mut VecDeque<Request>,
+    ) -> Result<(), ProtocolError> {
+        while requests.len() < most {
+            let Some(request) = self.decode(buffer)? else {
+                break;
+            };
+            requests.push_back(request);
+        }
+        Ok(())
     }
 
     /// A request that is there as a whole and in its usual form, as nearly all are: cut out in one piece. Whatever else it
