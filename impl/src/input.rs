@@ -19,6 +19,7 @@ pub struct Input {
     decoder: RequestDecoder,
     limits: Limits,
     ahead: VecDeque<Request>,
+    ahead_bytes: usize,
     /// What the bytes behind those commands are instead of one; nothing is read after it.
     broken: Option<ProtocolError>,
 }
@@ -50,8 +51,7 @@ impl Input {
 
     /// Bytes that wait.
     pub fn len(&self) -> usize {
-        let ahead = self.ahead.iter().map(|request| request.wire_bytes);
-        self.bytes.len() + ahead.sum::<usize>()
+        self.bytes.len() + self.ahead_bytes
     }
 
     /// Whether nothing waits.
@@ -85,13 +85,18 @@ impl Input {
                 .decoder
                 .decode_up_to(most, &mut self.bytes, &mut self.ahead);
             self.broken = decoded.err();
+            let lengths = self.ahead.iter().map(|request| request.wire_bytes);
+            self.ahead_bytes = lengths.sum();
         }
     }
 
     /// Takes the next of the commands that were understood; `None` if more bytes have to come.
     pub fn take(&mut self) -> Result<Option<Request>, ProtocolError> {
         match self.ahead.pop_front() {
-            Some(request) => Ok(Some(request)),
+            Some(request) => {
+                self.ahead_bytes -= request.wire_bytes;
+                Ok(Some(request))
+            }
             None => self.broken.take().map_or(Ok(None), Err),
         }
     }

@@ -47,6 +47,9 @@ pub const DATABASES: usize = 16;
 /// Databases with fewer keys are in the processor's caches anyhow.
 const TOUCHED_FROM: usize = 4 * 1024;
 
+/// What is longer takes more time to hash than memory takes to answer, and need not be a key.
+const TOUCHED_KEY_BYTES: usize = 256;
+
 /// A key of a database and what it holds.
 #[derive(Debug, Clone)]
 struct Slot {
@@ -174,7 +177,8 @@ impl Keyspace {
     pub fn touch<'k>(&self, database: usize, keys: impl Iterator<Item = &'k Bytes>) {
         let table = &self.databases[database].table;
         if table.len() >= TOUCHED_FROM {
-            table.touch(keys, |slot| slot.entry.value.touch());
+            let short = keys.filter(|key| key.len() <= TOUCHED_KEY_BYTES);
+            table.touch(short, |slot| slot.entry.value.touch());
         }
     }
 

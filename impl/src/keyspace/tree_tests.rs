@@ -148,6 +148,23 @@ fn sorted_trees_are_searched_by_key() {
     }
 }
 
+#[test]
+fn several_are_found_together_as_each_would_be_alone() {
+    for len in [1, 2, 40, 5_000] {
+        let tree: Tree<u32> = (0..len).map(|number| number * 2 + 2).collect();
+        for first in [0, 1, 2, 7, len, len * 2 + 9] {
+            let sought: Vec<_> = (0..16).map(|step| first + step * 3).collect();
+            let found = tree.find_together(&sought);
+            let expected = sought.iter().map(|sought| {
+                let last = (*sought).min(len * 2 + 1) / 2 * 2;
+                last.max(2)
+            });
+            assert!(found.into_iter().copied().eq(expected), "{len} {first}");
+        }
+    }
+    assert!(Tree::<u32>::default().find_together(&[1, 2]).is_empty());
+}
+
 proptest! {
     #[test]
     fn a_tree_behaves_like_a_vector(
