@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::commands::Wait;
+use crate::commands::{CommandSpec, Wait};
 use crate::event::{ClientId, Framing, JobId, Peer};
 use crate::input::Input;
 use crate::offset::ReplOffset;
@@ -158,8 +158,8 @@ pub struct Client {
     pub since_ms: u64,
     /// When it last sent anything.
     pub active_ms: u64,
-    /// The command it sent last, in lower case.
-    pub last_command: &'static str,
+    /// The command it sent last, if it is one.
+    pub last_command: Option<&'static CommandSpec>,
     /// Whether it gave the password, or needs none.
     pub authenticated: bool,
     /// How it is answered.
@@ -201,7 +201,7 @@ impl Client {
             name: Bytes::new(),
             since_ms: now_ms,
             active_ms: now_ms,
-            last_command: "NULL",
+            last_command: None,
             authenticated: false,
             protocol: Protocol::default(),
             input: Input::default(),

@@ -142,7 +142,7 @@ impl Server {
             client.session.database,
             client.input.len(),
             waiting + client.input.capacity() as u64,
-            client.last_command,
+            client.last_command.map_or("NULL", |spec| spec.name),
             client.protocol.number(),
         );
     }

@@ -82,7 +82,10 @@ impl Server {
             }
             return;
         };
-        let spec = commands::lookup(asked);
+        // Mostly it is the same as the one before.
+        let same = |spec: &&CommandSpec| asked.eq_ignore_ascii_case(spec.name.as_bytes());
+        let latest = client.last_command.filter(same);
+        let spec = latest.or_else(|| commands::lookup(asked));
         let name = spec.map_or("unknown", |spec| spec.name);
         match name {
             "replconf" => {}
@@ -96,7 +99,7 @@ impl Server {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        client.last_command = name;
+        client.last_command = spec;
         let queues = client.session.transaction.is_some();
         self.stats.commands += 1;
         let brackets = matches!(name, "multi" | "exec" | "discard" | "watch");

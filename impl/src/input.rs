@@ -17,7 +17,6 @@ pub(crate) const AHEAD: usize = 16;
 pub struct Input {
     bytes: BytesMut,
     decoder: RequestDecoder,
-    limits: Limits,
     ahead: VecDeque<Request>,
     ahead_bytes: usize,
     /// What the bytes behind those commands are instead of one; nothing is read after it.
@@ -29,14 +28,12 @@ impl Input {
     pub fn new(limits: Limits) -> Self {
         Self {
             decoder: RequestDecoder::new(limits),
-            limits,
             ..Self::default()
         }
     }
 
     /// Changes the limits, for what is not yet understood.
     pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
         self.decoder.set_limits(limits);
     }
 
@@ -75,7 +72,7 @@ impl Input {
 
     fn decode_ahead(&mut self) {
         // Before the password one command may change what the next may be.
-        let most = if self.limits.before_password {
+        let most = if self.decoder.limits().before_password {
             1
         } else {
             AHEAD

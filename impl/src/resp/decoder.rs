@@ -129,6 +129,11 @@ impl RequestDecoder {
         }
     }
 
+    /// Its limits.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Changes the limits, for what is not yet decoded.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
