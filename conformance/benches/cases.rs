@@ -1,9 +1,9 @@
 //! How many cases a second the judge plays on our server and on redis-server, by casting, and where the time goes.
 //!
 //! `cargo bench -p psync-conformance --bench cases -- [--cases N] [--document FILE]`. Without redis-server on the PATH, on our
-//! server alone. Eight cases are played at a time; what is not processor time of the judge or of its subjects is waiting:
+//! server alone. 32 cases are played at a time; what is not processor time of the judge or of its subjects is waiting:
 //! for a timer of the subject, or for a processor.
-use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -14,6 +14,14 @@ use psync_conformance::verdict::Verdict;
 use psync_model::casting::Casting;
 use psync_model::rulebook::Era;
 
+/// Written and counted like those of the server.
+#[path = "../../impl/benches/beside/marks.rs"]
+mod marks;
+#[path = "../../impl/benches/beside/ticks.rs"]
+mod ticks;
+
+use marks::write_between;
+
 /// The program that holds our server.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_psync-conformance");
 
@@ -22,10 +30,6 @@ const JOBS: usize = 32;
 
 /// How many cases of each casting are played unless told otherwise, evenly spread.
 const CASES: usize = 160;
-
-/// The marks between which a document is written anew.
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -36,11 +40,7 @@ fn main() {
     let cases = after("--cases").map_or(CASES, |text| text.parse().expect("a number of cases"));
     let table = table(cases);
     if let Some(file) = after("--document") {
-        let old = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let (before, rest) = old.split_once(BEGIN).expect("a document with its marks");
-        let (_, after) = rest.split_once(END).expect("a document with both marks");
-        let new = format!("{before}{BEGIN}\n{table}{END}{after}");
-        fs::write(file, new).unwrap_or_else(|error| panic!("{file}: {error}"));
+        write_between(Path::new(file), &table).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 }
 
@@ -85,10 +85,11 @@ fn sample(suite: &Suite, cases: usize) -> Suite {
 }
 
 fn line(profile: &Profile, suite: &Suite) -> String {
-    let (began, [judge, subjects]) = (Instant::now(), processor_seconds());
+    let spent = || ticks::processor_seconds("self").expect("Linux counts for each process");
+    let (began, [judge, subjects]) = (Instant::now(), spent());
     let report = run(suite, profile, JOBS, &AtomicBool::new(false), |_| {});
     let wall = began.elapsed().as_secs_f64();
-    let [judge_after, subjects_after] = processor_seconds();
+    let [judge_after, subjects_after] = spent();
     let played = report.outcomes.len() as f64;
     let passed = report.outcomes.iter();
     let passed = passed
@@ -108,19 +109,4 @@ fn line(profile: &Profile, suite: &Suite) -> String {
         (judge_after - judge) * 1e3 / played,
         (subjects_after - subjects) * 1e3 / played,
     )
-}
-
-/// The processor time of this process so far, and of those it started that have ended, to a hundredth of a second.
-fn processor_seconds() -> [f64; 2] {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux describes each process");
-    let (_, fields) = stat
-        .rsplit_once(')')
-        .expect("the name stands in parentheses");
-    let ticks: Vec<f64> = fields
-        .split_whitespace()
-        .skip(11)
-        .take(4)
-        .map(|field| field.parse().expect("a number of ticks"))
-        .collect();
-    [(ticks[0] + ticks[1]) / 100.0, (ticks[2] + ticks[3]) / 100.0]
 }

@@ -17,11 +17,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-/// Drawn like those of the server.
+/// Drawn, written and counted like those of the server.
 #[path = "../../impl/benches/beside/chart.rs"]
 mod chart;
+#[path = "../../impl/benches/beside/marks.rs"]
+mod marks;
+#[path = "../../impl/benches/beside/ticks.rs"]
+mod ticks;
 
 use chart::{Chart, Panel, Series};
+use marks::write_between;
 
 /// The scopes looked at unless others are named.
 const USUAL: [&str; 5] = ["replay", "pair", "chain", "failover", "everything"];
@@ -31,10 +36,6 @@ const DRAWN: Era = Era::Psync2V7;
 
 /// The word before scope, era and engine in the processes that this program starts.
 const ONE: &str = "--one";
-
-/// The marks between which a document is written anew.
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
 
 /// Who visits the states.
 const ENGINES: [&str; 5] = [
@@ -82,7 +83,8 @@ fn main() {
     let (table, measured) = table(names, engines);
     if let Some(file) = file {
         let pictures = draw(file, &measured);
-        write_into(file, &(table + &pictures));
+        write_between(Path::new(file), &(table + &pictures))
+            .unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 }
 
@@ -208,7 +210,11 @@ fn measure(name: &str, era: Era, engine: &str) {
         threads: NonZeroUsize::MIN,
         ..Means::all()
     };
-    let (memory, cpu, wall) = (peak_memory_bytes(), processor_seconds(), Instant::now());
+    let spent = || {
+        let [own, _] = ticks::processor_seconds("self").expect("Linux counts for each process");
+        own
+    };
+    let (memory, cpu, wall) = (peak_memory_bytes(), spent(), Instant::now());
     let (states, edges) = match engine {
         "survey" | "survey, all threads" => {
             let means = if engine == "survey" {
@@ -235,7 +241,7 @@ fn measure(name: &str, era: Era, engine: &str) {
     };
     println!(
         "{states} {edges} {} {} {}",
-        processor_seconds() - cpu,
+        spent() - cpu,
         wall.elapsed().as_secs_f64(),
         peak_memory_bytes() - memory,
     );
@@ -246,15 +252,6 @@ fn era_named(name: &str) -> Era {
     found.unwrap_or_else(|| panic!("no era is called `{name}`"))
 }
 
-/// Replaces what stands between the marks of a document.
-fn write_into(file: &str, table: &str) {
-    let old = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
-    let (before, rest) = old.split_once(BEGIN).expect("a document with its marks");
-    let (_, after) = rest.split_once(END).expect("a document with both marks");
-    let new = format!("{before}{BEGIN}\n{table}{END}{after}");
-    std::fs::write(file, new).unwrap_or_else(|error| panic!("{file}: {error}"));
-}
-
 /// The most memory that this process ever had.
 fn peak_memory_bytes() -> u64 {
     let status =
@@ -262,15 +259,4 @@ fn peak_memory_bytes() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.expect("Linux knows the peak of each process") * 1024
-}
-
-/// The processor time of this process so far, all threads together, to a hundredth of a second.
-fn processor_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux describes each process");
-    let (_, fields) = stat
-        .rsplit_once(')')
-        .expect("the name stands in parentheses");
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
-    ticks as f64 / 100.0
 }

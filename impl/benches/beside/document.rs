@@ -12,15 +12,10 @@ use crate::arguments::Plan;
 use crate::chart::{Chart, Panel, Series};
 use crate::figures::{Figure, Goal, Section, sections};
 use crate::machine::Machine;
+use crate::marks::write_between;
 use crate::results::{Finding, Results};
 use crate::scenarios::data;
 use crate::scenarios::throughput::{PIPELINES, REPLICAS, cost_at, rate_of};
-
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
-
-/// A document that does not exist yet.
-const EMPTY: &str = "# Benchmarks\n\n<!-- measured: begin -->\n<!-- measured: end -->\n";
 
 /// The figures that were measured, with what is said about them.
 fn found(results: &Results) -> Vec<(Section, Vec<Finding>)> {
@@ -69,13 +64,6 @@ pub(crate) fn write(results: &Results, plan: &Plan, machine: &Machine) -> Result
     let Some(path) = &plan.document else {
         return Ok(());
     };
-    let old = std::fs::read_to_string(path).unwrap_or_else(|_| EMPTY.to_owned());
-    let (before, rest) = old
-        .split_once(BEGIN)
-        .with_context(|| format!("{} has no line {BEGIN}", path.display()))?;
-    let (_, after) = rest
-        .split_once(END)
-        .with_context(|| format!("{} has no line {END}", path.display()))?;
     let figures = path.parent().unwrap_or(Path::new(".")).join("figures");
     std::fs::create_dir_all(&figures).context("a folder for pictures")?;
     let mut measured = introduction(plan, machine);
@@ -86,8 +74,8 @@ pub(crate) fn write(results: &Results, plan: &Plan, machine: &Machine) -> Result
         let _ = writeln!(measured, "![{}](figures/{name})\n", chart.title);
     }
     measured += &tables(results, plan);
-    let new = format!("{before}{BEGIN}\n{measured}{END}{after}");
-    std::fs::write(path, new).with_context(|| format!("{} cannot be written", path.display()))?;
+    write_between(path, &measured)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
     eprintln!("written: {}", path.display());
     Ok(())
 }

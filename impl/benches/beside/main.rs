@@ -11,10 +11,12 @@ mod document;
 mod figures;
 mod load;
 mod machine;
+mod marks;
 mod node;
 mod processes;
 mod results;
 mod scenarios;
+mod ticks;
 
 use std::process::ExitCode;
 

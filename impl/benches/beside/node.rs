@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::arguments::Program;
 use crate::processes::{self, Running};
+use crate::ticks::processor_seconds;
 
 /// The longest wait for anything.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -19,9 +20,6 @@ const LOOK: Duration = Duration::from_millis(1);
 
 /// How often another port is tried when somebody else took the one we found.
 const PORT_ATTEMPTS: usize = 5;
-
-/// The unit of processor times of a process: hundredths of a second on every Linux that matters.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Settings that make servers alike: nothing is saved or compressed unasked, no replica is cut off for being slow, and
 /// no snapshot waits for more replicas.
@@ -173,11 +171,8 @@ impl Node {
 
     /// Processor seconds so far, all threads together.
     pub(crate) fn processor_seconds(&self) -> Result<f64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.running.id()))?;
-        let (_, fields) = text.rsplit_once(')').context("a name in parentheses")?;
-        let ticks = fields.split_whitespace().skip(11).take(2);
-        let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
-        Ok(ticks as f64 / TICKS_PER_SECOND)
+        let [own, _] = processor_seconds(&self.running.id().to_string())?;
+        Ok(own)
     }
 
     pub(crate) fn stop(&self) {
