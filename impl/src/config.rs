@@ -33,6 +33,8 @@ pub struct Config {
     pub requirepass: String,
     /// Most clients at once.
     pub maxclients: u64,
+    /// As many as the system has room for; without a limit until somebody has asked it.
+    pub room_for_clients: u64,
     /// Seconds after which a user without a command is cut off; 0 for never.
     pub idle_timeout_s: u64,
     /// Seconds without a sign from a connection after which the system asks whether the other side is still there; 0 for
@@ -167,6 +169,7 @@ impl Config {
             protected_mode: true,
             requirepass: String::new(),
             maxclients: 10_000,
+            room_for_clients: u64::MAX,
             idle_timeout_s: 0,
             tcp_keepalive_s: 300,
             query_buffer_bytes: 1 << 30,

@@ -199,9 +199,9 @@ fn start(mut serve: Serve) -> Result<(), StartError> {
         tracing::warn!("{warning}");
     }
     // Who comes when no file can be opened any more would wait for an answer in vain.
-    if let Some(room) =
-        descriptors::room_for_clients().filter(|room| *room < serve.config.maxclients)
-    {
+    let room = descriptors::room_for_clients().unwrap_or(u64::MAX);
+    serve.config.room_for_clients = room;
+    if room < serve.config.maxclients {
         tracing::warn!(
             "maxclients is {room} instead of {}: the system lets this process open no more files (`ulimit -n`)",
             serve.config.maxclients

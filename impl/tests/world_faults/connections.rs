@@ -369,6 +369,9 @@ fn a_server_that_may_open_few_files_takes_fewer_clients_and_says_so() {
     let server = Process::ours_by(&words, &[]);
     let most = server.connect().list(&["CONFIG", "GET", "maxclients"]);
     assert_eq!(most, ["maxclients", "68"]);
+    let refused = server.try_command(&["CONFIG", "SET", "maxclients", "69"]);
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(server.command(&["CONFIG", "SET", "maxclients", "68"]), "ok");
     let streams: Vec<TcpStream> = (0..100).map(|_| server.raw()).collect();
     let mut told = 0;
     for mut stream in streams.iter().skip(68) {
