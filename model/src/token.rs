@@ -225,14 +225,18 @@ impl Tokens {
 
     /// The writes among them.
     pub const fn writes(&self) -> Data {
-        let (mut left, mut set) = (self.0, 0_u16);
-        let mut index = 0;
-        while index < self.len() {
+        let (mut left, mut set) = (self.0 & ((1 << LENGTH_BIT) - 1), 0_u16);
+        // Four at a time, because few sequences are longer; an unused place counts as no write.
+        loop {
             set |= 1 << (left & 15);
-            left >>= TOKEN_BITS;
-            index += 1;
+            set |= 1 << (left >> TOKEN_BITS & 15);
+            set |= 1 << (left >> (2 * TOKEN_BITS) & 15);
+            set |= 1 << (left >> (3 * TOKEN_BITS) & 15);
+            left >>= 4 * TOKEN_BITS;
+            if left == 0 {
+                return Data(set & ALL_WRITES);
+            }
         }
-        Data(set & ALL_WRITES)
     }
 
     /// How many of them weigh in the backlog's size.
@@ -249,12 +253,13 @@ impl Tokens {
     #[must_use]
     pub fn renumbered(&self, number: impl Fn(WriteNumber) -> WriteNumber) -> Self {
         let mut codes = 0;
-        for (index, token) in self.iter().enumerate() {
-            let renumbered = match token.as_write() {
-                Some((old, database)) => Token::write(number(old), database),
-                None => token,
+        for place in (0..self.len()).map(|index| TOKEN_BITS * index) {
+            let code = self.0 >> place & TOKEN_MASK;
+            let renumbered = match (code & 15) as WriteNumber {
+                old @ 1..=MAX_WRITES => code & 16 | u64::from(number(old)),
+                _ => code,
             };
-            codes |= renumbered.code() << (TOKEN_BITS * index);
+            codes |= renumbered << place;
         }
         Self::of(codes, self.len())
     }
@@ -366,6 +371,12 @@ impl Data {
         (self.0 & ALL_WRITES).count_ones() as WriteNumber
     }
 
+    /// Whether the writes in it are numbered from one without a gap.
+    pub const fn has_no_gap(self) -> bool {
+        let writes = self.0 & ALL_WRITES;
+        writes & (writes + 2) == 0
+    }
+
     /// The writes in it, as a true history would have them.
     #[must_use]
     pub const fn sound(self) -> Self {
@@ -402,6 +413,19 @@ impl Data {
     #[must_use]
     pub const fn corrupted(self) -> Self {
         Self(self.0 | 1)
+    }
+
+    /// The writes that are also in `kept`, with the numbers that they have when those are counted from one.
+    #[must_use]
+    pub const fn renumbered_among(self, kept: Self) -> Self {
+        let mut bits = self.0 & (kept.0 | 1);
+        let mut gaps = ALL_WRITES & !kept.0 & ((1 << kept.newest()) - 1);
+        while let Some(gap) = gaps.checked_ilog2() {
+            let below = (1 << gap) - 1;
+            bits = bits & below | bits >> 1 & !below;
+            gaps &= below;
+        }
+        Self(bits)
     }
 
     /// The same data set with every write renumbered; `None` forgets a write.
@@ -459,6 +483,40 @@ mod tests {
         assert!(data.after(Token::Write(3)).is_corrupt());
         assert!(data.after(Token::Write(2)).is_corrupt());
         assert!(!data.after(Token::Ping).is_corrupt());
+    }
+
+    #[test]
+    fn writes_are_found_and_renumbered_wherever_they_stand() {
+        let mut tokens = Tokens::EMPTY;
+        for number in [2, 5, 12] {
+            tokens.push(Token::Select(Database::Other));
+            tokens.push(Token::OtherWrite(number));
+            tokens.push(Token::Exec);
+            tokens.push(Token::Foreign);
+        }
+        assert_eq!(tokens.writes().writes().collect::<Vec<_>>(), [2, 5, 12]);
+        assert_eq!(tokens.prefix(5).writes().writes().collect::<Vec<_>>(), [2]);
+        let lower = tokens.renumbered(|write| write - 1);
+        let expected = tokens.iter().map(|token| match token {
+            Token::OtherWrite(write) => Token::OtherWrite(write - 1),
+            other => other,
+        });
+        assert!(lower.iter().eq(expected));
+    }
+
+    #[test]
+    fn closing_gaps_is_renumbering_in_order() {
+        for kept in (0..=ALL_WRITES).step_by(2).map(Data) {
+            let number = |write| kept.writes().position(|other| other == write);
+            let slowly = |data: Data| {
+                data.renumbered(|write| number(write).map(|index| index as WriteNumber + 1))
+            };
+            for data in [0, 1, 0b1010, 0b1_1011_0011_0101, ALL_WRITES].map(Data) {
+                assert_eq!(data.renumbered_among(kept), slowly(data));
+            }
+            let counted = kept.newest() == kept.count();
+            assert_eq!(kept.has_no_gap(), counted);
+        }
     }
 
     #[test]
