@@ -10,43 +10,80 @@
 //! 4. writes that no data set and no command distinguishes become one, and the rest are renumbered in order.
 //!
 //! The rules never do this, and a step names nodes and not numbers, so that a plan found among canonical
-//! worlds runs unchanged in plain ones. Everything here rests on the two visitors at the end, which name
-//! each field that holds an ID, an offset or writes: a new field must be added there.
+//! worlds runs unchanged in plain ones. Everything here rests on the functions at the end that show a
+//! [`Visitor`] each field that holds an ID, an offset or writes: a new field must be added there.
 
 use crate::history::{History, Meaning};
 use crate::offset::ReplOffset;
-use crate::token::{Data, MAX_WRITES, Tokens, WriteNumber};
-use crate::world::{Byte, Connection, IDS, Id, Label, Link, Node, NodeId, Offset, Reply, World};
+use crate::token::{COMMAND_UNITS, Data, MAX_WRITES, Token, Tokens, WriteNumber};
+use crate::world::{
+    Byte, Connection, IDS, Id, Label, Link, MAX_NODES, Node, Offset, Reply, Request, Role, World,
+};
 
-/// Lowest and highest offset at which something refers to each history; index 0 is the anonymous ID.
-#[derive(Clone, Copy)]
-struct References {
-    low: [Offset; IDS + 1],
-    high: [Offset; IDS + 1],
-    /// Whether there is an offset that says nothing: retired, or counted under no name.
-    idle: bool,
+/// How many data sets a world holds at most: three of a node, one on its link, and the one each history begins with.
+const DATA_SETS: usize = 4 * MAX_NODES + IDS;
+
+/// One for each ID; index 0 is the anonymous one.
+type ById<T> = [T; IDS + 1];
+
+/// Lowest and highest offset at which something refers to each history. A retired offset does not keep anything alive.
+///
+/// Lent to [`Look`] and not part of it: what is indexed lives in memory, and the rest of a look can stay in registers.
+struct Extents {
+    /// Where each history begins; for the anonymous ID, which has none, zero.
+    bases: ById<Offset>,
+    /// The highest ID that has a history; mostly there is nothing to forget behind the last one in use.
+    histories: usize,
+    low: ById<Offset>,
+    high: ById<Offset>,
 }
 
-/// The new number of each ID, by first appearance.
-#[derive(Clone, Copy)]
-struct Renaming {
-    /// By the old number; zero for an ID to which nothing refers.
-    names: [u8; IDS + 1],
-    /// The highest old number.
-    highest: usize,
-    /// Whether any ID gets another number than it has.
-    moves: bool,
+/// What one look at every field finds.
+struct Look<'a> {
+    /// The IDs to which something refers and the anonymous one, a bit each.
+    used: u16,
+    /// Whether they appear in order, so that none gets another number than it has.
+    in_order: bool,
+    extents: &'a mut Extents,
+    /// Whether any offset is retired, or negative under no name.
+    retired: bool,
+    /// Whether any history that is left begins elsewhere than at zero.
+    moved: bool,
+    /// Every data set, and how many there are.
+    data_sets: &'a mut [Data; DATA_SETS],
+    count: usize,
+    /// The writes in data sets, and those in commands.
+    in_data: Data,
+    in_command: Data,
 }
 
-/// What becomes of each write.
+/// Numbers the IDs by first appearance.
+struct Appearance {
+    /// The new number of each ID, by the old one; zero for an ID to which nothing refers.
+    names: ById<u8>,
+    count: u8,
+    /// Whether any ID got another number than it had.
+    moved: bool,
+}
+
+/// Counts the offsets of each history from its zero.
+struct Shift<'a> {
+    bases: &'a ById<Offset>,
+    zeros: &'a ById<Offset>,
+}
+
+/// Numbers the writes that are kept from one, and forgets the others.
 struct Renumbering {
-    /// The new number, by the old one; zero for a write that is forgotten.
+    kept: Data,
+    /// The new number of each write, by the old one.
     numbers: [WriteNumber; MAX_WRITES as usize + 1],
-    /// How many stay.
-    count: WriteNumber,
-    /// Whether any is forgotten or gets another number than it has.
-    moves: bool,
 }
+
+/// The IDs to which something refers, one bit each.
+struct IdsInUse(u16);
+
+/// The writes in data sets and commands.
+struct WritesInUse(Data);
 
 impl World {
     /// This world in canonical form.
@@ -56,93 +93,76 @@ impl World {
         self
     }
 
-    /// Puts the world into canonical form, and answers how many writes it tells apart.
+    /// Puts the world into canonical form, and answers how many writes it tells apart. One look at every field finds
+    /// that most worlds are in canonical form already.
     pub fn make_canonical(&mut self) -> WriteNumber {
-        let renaming = self.names_by_appearance();
-        let idle = self.forget_unreferenced(&renaming);
-        self.count_from_zero(renaming.highest, idle);
-        let writes = self.renumber_writes(renaming.highest);
-        if renaming.moves {
-            self.rename_ids(&renaming.names);
+        let mut extents = Extents::of(&self.histories);
+        let mut data_sets = [Data::EMPTY; DATA_SETS];
+        let mut look = Look::new(&mut extents, &mut data_sets);
+        self.visit(&mut look);
+        self.forget_unreferenced(&mut look);
+        let nameless = look.extents.high[0] > ReplOffset(0);
+        if look.moved || look.retired || nameless {
+            self.count_from_zero(look.highest());
         }
-        writes
+        let all = look.in_data.sound().union(look.in_command);
+        let sets = &look.data_sets[..look.count];
+        let kept = writes_to_keep(look.in_data.sound(), look.in_command, sets);
+        if kept != all || !kept.has_no_gap() {
+            self.renumber_writes(look.highest(), kept);
+        }
+        if !look.in_order {
+            self.rename_by_appearance();
+        }
+        kept.count()
     }
 
     /// Names the histories anew, in the order in which they appear.
     pub(crate) fn rename_by_appearance(&mut self) {
-        let renaming = self.names_by_appearance();
-        if renaming.moves {
-            self.rename_ids(&renaming.names);
+        let mut appearance = Appearance {
+            names: [0; IDS + 1],
+            count: 0,
+            moved: false,
+        };
+        self.visit(&mut appearance);
+        if !appearance.moved {
+            return;
         }
-    }
-
-    fn names_by_appearance(&mut self) -> Renaming {
-        let mut names = [0_u8; IDS + 1];
-        let (mut count, mut highest, mut moves) = (0, 0, false);
-        self.visit_ids(|id| {
-            let slot = usize::from(id.0);
-            if slot != 0 && names[slot] == 0 {
-                count += 1;
-                names[slot] = count;
-                highest = highest.max(slot);
-                moves |= count != id.0;
+        let histories = std::mem::take(&mut self.histories);
+        for (history, name) in histories.into_iter().zip(&appearance.names[1..]) {
+            if *name != 0 {
+                self.histories[usize::from(*name) - 1] = history;
             }
-        });
-        Renaming {
-            names,
-            highest,
-            moves,
         }
     }
 
-    /// Answers whether there is an offset that says nothing.
-    fn forget_unreferenced(&mut self, renaming: &Renaming) -> bool {
-        let References { low, high, idle } = self.references(renaming.highest);
-        let low = self.lowest_of_axis(low);
-        let (named, unnamed) = self.histories.split_at_mut(renaming.highest);
+    /// What is left of the histories is looked at, too: it is at hand here.
+    fn forget_unreferenced(&mut self, look: &mut Look) {
+        self.share_lowest(&mut look.extents.low);
+        let highest = usize::from(look.highest());
+        let (named, unnamed) = self.histories.split_at_mut(highest);
         for (history, slot) in named.iter_mut().zip(1..) {
-            if renaming.names[slot] == 0 {
+            if look.used >> slot & 1 == 0 {
                 *history = History::default();
             } else if !history.tokens.is_empty() {
-                history.forget_before(low[slot]);
-                history.forget_after(high[slot]);
+                let (low, high) = (look.extents.low[slot], look.extents.high[slot]);
+                // Mostly the first command is still needed.
+                if low.since(history.base) >= COMMAND_UNITS {
+                    history.forget_before(low);
+                }
+                history.forget_after(high);
             }
+            look.moved |= history.base != ReplOffset(0);
+            visit_history(history, look);
         }
-        unnamed.fill(History::default());
-        idle
-    }
-
-    /// A retired offset does not keep anything alive.
-    fn references(&mut self, highest: usize) -> References {
-        let mut references = References {
-            low: [ReplOffset(i16::MAX); IDS + 1],
-            high: [ReplOffset(i16::MIN); IDS + 1],
-            idle: false,
-        };
-        let bases = self.bases(highest);
-        self.visit_offsets(|id, offset| {
-            let slot = usize::from(id.0);
-            references.high[slot] = references.high[slot].max(*offset);
-            if *offset >= bases[slot] {
-                references.low[slot] = references.low[slot].min(*offset);
-            }
-            references.idle |= *offset < bases[slot] || (slot == 0 && offset.0 != 0);
-        });
-        references
-    }
-
-    /// Where each history begins, up to that of the highest ID in use; for the anonymous ID, which has none, zero.
-    fn bases(&self, highest: usize) -> [Offset; IDS + 1] {
-        let mut bases = [ReplOffset(0); IDS + 1];
-        for (base, history) in bases[1..].iter_mut().zip(&self.histories[..highest]) {
-            *base = history.base;
+        if look.extents.histories > highest {
+            unnamed.fill(History::default());
         }
-        bases
     }
 
     /// Histories that a node compares, because one is the other's secondary, have a common axis: a replica may
     /// be told tomorrow to call by the one name what it calls by the other today. What each lets go, all do.
-    fn lowest_of_axis(&self, mut low: [Offset; IDS + 1]) -> [Offset; IDS + 1] {
+    fn share_lowest(&self, low: &mut ById<Offset>) {
         for _ in 0..self.count {
             let mut moved = false;
             for node in self.nodes_in_use() {
@@ -158,124 +178,47 @@ impl World {
                 break;
             }
         }
-        low
     }
 
     /// Histories with a common axis keep a common zero. All retired offsets of a history mean the same: nothing.
     /// The highest stands for them all. So does zero for the offset of a node that has no name to count under.
-    fn count_from_zero(&mut self, highest: usize, idle: bool) {
-        let bases = self.bases(highest);
-        let zero = self.lowest_of_axis(bases);
-        if !idle && zero == [ReplOffset(0); IDS + 1] {
-            return;
-        }
-        self.visit_offsets(|id, offset| match id.0 {
-            0 => *offset = ReplOffset(0),
-            slot => {
-                let slot = usize::from(slot);
-                *offset = from((*offset).max(bases[slot].plus(-1)), zero[slot]);
-            }
+    fn count_from_zero(&mut self, highest: u8) {
+        let bases = bases(&self.histories);
+        let mut zeros = bases;
+        self.share_lowest(&mut zeros);
+        self.visit(&mut Shift {
+            bases: &bases,
+            zeros: &zeros,
         });
-        for (history, zero) in self.histories[..highest].iter_mut().zip(&zero[1..]) {
+        for (history, zero) in self.histories[..usize::from(highest)]
+            .iter_mut()
+            .zip(&zeros[1..])
+        {
             history.base = from(history.base, *zero);
         }
     }
 
-    fn renumber_writes(&mut self, histories: usize) -> WriteNumber {
-        let renumbering = self.renumbering(histories);
-        let number = |write: WriteNumber| renumbering.numbers[usize::from(write)];
-        if renumbering.moves {
-            self.visit_writes(
-                histories,
-                |data| *data = data.renumbered(|write| (number(write) != 0).then(|| number(write))),
-                |tokens| *tokens = tokens.renumbered(number),
-            );
-        }
-        renumbering.count
-    }
-
-    /// Two writes that stand in no command and in the same data sets are one; the higher number stays, because
-    /// order is all that a number says.
-    fn renumbering(&mut self, histories: usize) -> Renumbering {
-        let (in_data, in_command) = self.writes_by_place(histories);
-        let all = in_data.union(in_command);
-        let mut kept = in_command;
-        let alone = in_data.without(in_command);
-        if alone.count() < 2 {
-            kept = all;
-        } else {
-            let columns = self.columns(histories, alone);
-            let (mut seen, mut len) = ([0; MAX_WRITES as usize], 0);
-            for write in alone.writes().rev() {
-                let own = columns[usize::from(write)];
-                if !seen[..len].contains(&own) {
-                    seen[len] = own;
-                    len += 1;
-                    kept = kept.with(write);
-                }
-            }
-        }
-        let mut numbers = [0; MAX_WRITES as usize + 1];
-        for (write, number) in kept.writes().zip(1..) {
-            numbers[usize::from(write)] = number;
-        }
-        Renumbering {
-            numbers,
-            count: kept.count(),
-            moves: kept != all || kept.newest() != kept.count(),
-        }
-    }
-
-    /// The writes in data sets, and those in commands.
-    fn writes_by_place(&mut self, histories: usize) -> (Data, Data) {
-        let (mut in_data, mut in_command) = (Data::EMPTY, Data::EMPTY);
-        self.visit_writes(
-            histories,
-            |data| in_data = in_data.union(*data),
-            |tokens| in_command = in_command.union(tokens.writes()),
-        );
-        (in_data.sound(), in_command)
-    }
-
-    /// For each of these writes the data sets it is in, a bit for each.
-    fn columns(&mut self, histories: usize, of: Data) -> [u64; MAX_WRITES as usize + 1] {
-        let mut columns = [0_u64; MAX_WRITES as usize + 1];
-        let mut column = 1;
-        self.visit_writes(
-            histories,
-            |data| {
-                for write in data.both(of).writes() {
-                    columns[usize::from(write)] |= column;
-                }
-                column <<= 1;
-            },
-            |_| (),
-        );
-        columns
-    }
-
-    fn rename_ids(&mut self, names: &[u8; IDS + 1]) {
-        self.visit_ids(|id| id.0 = names[usize::from(id.0)]);
-        for (old, history) in std::mem::take(&mut self.histories).into_iter().enumerate() {
-            if names[old + 1] != 0 {
-                self.histories[usize::from(names[old + 1]) - 1] = history;
-            }
-        }
+    fn renumber_writes(&mut self, highest: u8, kept: Data) {
+        let mut renumbering = Renumbering::of(kept);
+        self.visit(&mut renumbering);
+        self.visit_histories(highest, &mut renumbering);
     }
 
     /// Which IDs something in the world refers to, one bit each.
     pub fn ids_in_use(&self) -> u16 {
-        let mut used = 0;
+        let mut used = IdsInUse(0);
         let mut copy = *self;
-        copy.visit_ids(|id| used |= 1 << id.0);
-        used
+        copy.visit(&mut used);
+        used.0
     }
 
     /// Every write that something in the world contains.
     pub fn writes_in_use(&self) -> Data {
+        let mut used = WritesInUse(Data::EMPTY);
         let mut copy = *self;
-        let (in_data, in_command) = copy.writes_by_place(IDS);
-        in_data.union(in_command)
+        copy.visit(&mut used);
+        copy.visit_histories(IDS as u8, &mut used);
+        used.0.sound()
     }
 
     /// What a label means, in the history it names.
@@ -288,118 +231,308 @@ impl World {
         &self.nodes[..usize::from(self.count)]
     }
 
-    /// Shows every field that holds an ID, in the order in which they are renamed.
+    /// Shows every field of nodes and links that holds an ID, an offset or writes; IDs in the order in which they
+    /// are renamed, offsets with the ID under which they are counted.
     #[inline]
-    fn visit_ids(&mut self, mut see: impl FnMut(&mut Id)) {
-        for node in &mut self.nodes[..usize::from(self.count)] {
-            see(&mut node.id);
-            see(&mut node.told);
-            if let Some(former) = &mut node.secondary {
-                see(&mut former.id);
-            }
-            if let Some(snapshot) = &mut node.snapshot {
-                see(&mut snapshot.label.id);
-            }
-            if let Some(label) = saved_label(node) {
-                see(&mut label.id);
-            }
-            if let Some(label) = &mut node.following {
-                see(&mut label.id);
-            }
+    fn visit(&mut self, visitor: &mut impl Visitor) {
+        let count = usize::from(self.count);
+        let mut axes = [Id::ANONYMOUS; MAX_NODES];
+        for (node, axis_of) in self.nodes[..count].iter_mut().zip(&mut axes) {
+            *axis_of = axis(node);
+            visit_node(node, *axis_of, visitor);
         }
-        for link in &mut self.links[..usize::from(self.count)] {
-            if let Some((id, _)) = wanted(link) {
-                see(id);
-            }
-            if let Some(Reply::FullResync(Label { id, .. }) | Reply::Continue(Some(id))) =
-                &mut link.reply
-            {
-                see(id);
-            }
-            if let Some(payload) = &mut link.payload {
-                see(&mut payload.label.id);
-            }
-            if let Some(label) = &mut link.announced {
-                see(&mut label.id);
-            }
+        for (node, link) in self.nodes[..count].iter().zip(&mut self.links) {
+            visit_link(link, node, axes, visitor);
         }
     }
 
-    /// Shows every field that holds an offset, with the ID under which it is counted.
+    /// Shows the data sets and commands of so many histories.
     #[inline]
-    fn visit_offsets(&mut self, mut see: impl FnMut(Id, &mut Offset)) {
-        for node in &mut self.nodes[..usize::from(self.count)] {
-            let axis = axis(node);
-            see(axis, &mut node.offset);
-            if let Some(backlog) = &mut node.backlog {
-                see_byte(axis, &mut backlog.first, &mut see);
-            }
-            if let Some(former) = &mut node.secondary {
-                // The limit is a place in both histories.
-                let mut again = former.limit.offset_before();
-                see(former.id, &mut again);
-                see_byte(node.id, &mut former.limit, &mut see);
-            }
-            if let Some(snapshot) = &mut node.snapshot {
-                see(snapshot.label.id, &mut snapshot.label.offset);
-            }
-            if let Some(label) = saved_label(node) {
-                see(label.id, &mut label.offset);
-            }
-            if let Some(label) = &mut node.following {
-                see(label.id, &mut label.offset);
-            }
+    fn visit_histories(&mut self, highest: u8, visitor: &mut impl Visitor) {
+        for history in &mut self.histories[..usize::from(highest)] {
+            visit_history(history, visitor);
         }
-        for replica in self.node_ids() {
-            let axis_of =
-                |node: Option<NodeId>| node.map_or(Id::ANONYMOUS, |node| axis(self.node(node)));
-            let following = self.node(replica).following;
-            let ids = LinkIds {
-                parent: axis_of(self.parent(replica)),
-                stale: axis_of(self.link(replica).stale.map(|stale| stale.at)),
-                following: following.map_or(Id::ANONYMOUS, |label| label.id),
-            };
-            visit_link_offsets(self.link_mut(replica), ids, &mut see);
+    }
+}
+
+/// Somebody to whom fields are shown, to read or to change them. What does not concern it, it lets pass.
+trait Visitor {
+    fn id(&mut self, _: &mut Id) {}
+
+    fn offset(&mut self, _under: Id, _: &mut Offset) {}
+
+    fn data(&mut self, _: &mut Data) {}
+
+    fn tokens(&mut self, _: &mut Tokens) {}
+
+    fn token(&mut self, _: &mut Token) {}
+
+    #[inline]
+    fn byte(&mut self, under: Id, byte: &mut Byte) {
+        let mut offset = byte.offset_before();
+        self.offset(under, &mut offset);
+        *byte = offset.next_byte();
+    }
+
+    #[inline]
+    fn label(&mut self, label: &mut Label) {
+        self.offset(label.id, &mut label.offset);
+        self.id(&mut label.id);
+    }
+}
+
+impl Extents {
+    fn of(histories: &[History; IDS]) -> Self {
+        Self {
+            bases: bases(histories),
+            histories: histories.iter().zip(1..).fold(0, |last, (history, slot)| {
+                if history.is_blank() { last } else { slot }
+            }),
+            low: [ReplOffset(i16::MAX); IDS + 1],
+            high: [ReplOffset(i16::MIN); IDS + 1],
+        }
+    }
+}
+
+impl<'a> Look<'a> {
+    fn new(extents: &'a mut Extents, data_sets: &'a mut [Data; DATA_SETS]) -> Self {
+        Self {
+            used: 1,
+            in_order: true,
+            extents,
+            retired: false,
+            moved: false,
+            data_sets,
+            count: 0,
+            in_data: Data::EMPTY,
+            in_command: Data::EMPTY,
         }
     }
 
-    /// Shows every data set and every sequence of commands, in so many histories.
-    fn visit_writes(
-        &mut self,
-        histories: usize,
-        mut see_data: impl FnMut(&mut Data),
-        mut see_tokens: impl FnMut(&mut Tokens),
-    ) {
-        for node in &mut self.nodes[..usize::from(self.count)] {
-            see_data(&mut node.data);
-            if let Some(snapshot) = &mut node.snapshot {
-                see_data(&mut snapshot.data);
-            }
-            if let Some(saved) = &mut node.saved {
-                see_data(&mut saved.data);
-            }
-            if let Some(backlog) = &mut node.backlog {
-                see_tokens(&mut backlog.tokens);
-            }
-            see_tokens(&mut node.begun.transaction);
-            if let Some(half) = &mut node.begun.half {
-                let mut tokens = Tokens::EMPTY;
-                tokens.push(*half);
-                see_tokens(&mut tokens);
-                *half = tokens.first().expect("one token was put in");
-            }
-        }
-        for link in &mut self.links[..usize::from(self.count)] {
-            if let Some(payload) = &mut link.payload {
-                see_data(&mut payload.data);
-            }
-            see_tokens(&mut link.stream.tokens);
-        }
-        for history in &mut self.histories[..histories] {
-            see_data(&mut history.base_data);
-            see_tokens(&mut history.tokens);
+    /// The highest ID to which something refers.
+    fn highest(&self) -> u8 {
+        self.used.ilog2() as u8
+    }
+}
+
+impl Visitor for Look<'_> {
+    #[inline]
+    fn id(&mut self, id: &mut Id) {
+        let bit = 1 << id.0;
+        self.in_order &= bit <= self.used + 1;
+        self.used |= bit;
+    }
+
+    #[inline]
+    fn offset(&mut self, under: Id, offset: &mut Offset) {
+        let slot = usize::from(under.0);
+        let Extents {
+            bases, low, high, ..
+        } = &mut *self.extents;
+        let retired = *offset < bases[slot];
+        high[slot] = high[slot].max(*offset);
+        low[slot] = if retired {
+            low[slot]
+        } else {
+            low[slot].min(*offset)
+        };
+        self.retired |= retired;
+    }
+
+    #[inline]
+    fn data(&mut self, data: &mut Data) {
+        self.in_data = self.in_data.union(*data);
+        self.data_sets[self.count] = *data;
+        self.count += 1;
+    }
+
+    #[inline]
+    fn tokens(&mut self, tokens: &mut Tokens) {
+        self.in_command = self.in_command.union(tokens.writes());
+    }
+
+    #[inline]
+    fn token(&mut self, token: &mut Token) {
+        if let Some((write, _)) = token.as_write() {
+            self.in_command = self.in_command.with(write);
         }
     }
+}
+
+impl Visitor for IdsInUse {
+    #[inline]
+    fn id(&mut self, id: &mut Id) {
+        self.0 |= 1 << id.0;
+    }
+}
+
+impl Visitor for WritesInUse {
+    #[inline]
+    fn data(&mut self, data: &mut Data) {
+        self.0 = self.0.union(*data);
+    }
+
+    #[inline]
+    fn tokens(&mut self, tokens: &mut Tokens) {
+        self.0 = self.0.union(tokens.writes());
+    }
+
+    #[inline]
+    fn token(&mut self, token: &mut Token) {
+        if let Some((write, _)) = token.as_write() {
+            self.0 = self.0.with(write);
+        }
+    }
+}
+
+impl Visitor for Appearance {
+    #[inline]
+    fn id(&mut self, id: &mut Id) {
+        if *id == Id::ANONYMOUS {
+            return;
+        }
+        let name = &mut self.names[usize::from(id.0)];
+        if *name == 0 {
+            self.count += 1;
+            *name = self.count;
+        }
+        self.moved |= *name != id.0;
+        id.0 = *name;
+    }
+}
+
+impl Visitor for Shift<'_> {
+    #[inline]
+    fn offset(&mut self, under: Id, offset: &mut Offset) {
+        let slot = usize::from(under.0);
+        *offset = match slot {
+            0 => ReplOffset(0),
+            _ => from((*offset).max(self.bases[slot].plus(-1)), self.zeros[slot]),
+        };
+    }
+}
+
+impl Renumbering {
+    fn of(kept: Data) -> Self {
+        let mut numbers = [0; MAX_WRITES as usize + 1];
+        for (write, number) in kept.writes().zip(1..) {
+            numbers[usize::from(write)] = number;
+        }
+        Self { kept, numbers }
+    }
+
+    fn number(&self, write: WriteNumber) -> WriteNumber {
+        self.numbers[usize::from(write)]
+    }
+}
+
+impl Visitor for Renumbering {
+    fn data(&mut self, data: &mut Data) {
+        *data = data.renumbered_among(self.kept);
+    }
+
+    fn tokens(&mut self, tokens: &mut Tokens) {
+        *tokens = tokens.renumbered(|write| self.number(write));
+    }
+
+    fn token(&mut self, token: &mut Token) {
+        if let Some((write, database)) = token.as_write() {
+            *token = Token::write(self.number(write), database);
+        }
+    }
+}
+
+#[inline]
+fn visit_node(node: &mut Node, axis: Id, visitor: &mut impl Visitor) {
+    visitor.data(&mut node.data);
+    visitor.offset(axis, &mut node.offset);
+    if let Some(backlog) = &mut node.backlog {
+        visitor.byte(axis, &mut backlog.first);
+        visitor.tokens(&mut backlog.tokens);
+    }
+    let own = node.id;
+    visitor.id(&mut node.id);
+    visitor.id(&mut node.told);
+    if let Some(former) = &mut node.secondary {
+        // The limit is a place in both histories.
+        let mut again = former.limit;
+        visitor.byte(former.id, &mut again);
+        visitor.byte(own, &mut former.limit);
+        visitor.id(&mut former.id);
+    }
+    if let Some(snapshot) = &mut node.snapshot {
+        visitor.data(&mut snapshot.data);
+        visitor.label(&mut snapshot.label);
+    }
+    if let Some(saved) = &mut node.saved {
+        visitor.data(&mut saved.data);
+        if let Some(label) = &mut saved.label {
+            visitor.label(label);
+        }
+    }
+    if let Some(label) = &mut node.following {
+        visitor.label(label);
+    }
+    if !node.begun.transaction.is_empty() {
+        visitor.tokens(&mut node.begun.transaction);
+    }
+    if let Some(half) = &mut node.begun.half {
+        visitor.token(half);
+    }
+}
+
+/// Some offsets of a link stand there without an ID: what the replica acknowledges is counted under the ID that it
+/// follows, what a primary has yet to send under that of the primary's own offset.
+#[inline]
+fn visit_link(link: &mut Link, replica: &Node, axes: [Id; MAX_NODES], visitor: &mut impl Visitor) {
+    if let Some(Request {
+        wanted: Some((id, byte)),
+    }) = &mut link.request
+    {
+        visitor.byte(*id, byte);
+        visitor.id(id);
+    }
+    match &mut link.reply {
+        Some(Reply::FullResync(label)) => visitor.label(label),
+        Some(Reply::Continue(Some(id))) => visitor.id(id),
+        Some(Reply::Continue(None) | Reply::Error(_)) | None => (),
+    }
+    if let Some(payload) = &mut link.payload {
+        visitor.data(&mut payload.data);
+        visitor.label(&mut payload.label);
+    }
+    visitor.tokens(&mut link.stream.tokens);
+    if let Some(label) = &mut link.announced {
+        visitor.label(label);
+    }
+    let following = replica.following.map_or(Id::ANONYMOUS, |label| label.id);
+    if let Some(offset) = &mut link.acknowledgement {
+        visitor.offset(following, offset);
+    }
+    if let Some(offset) = &mut link.acknowledged {
+        visitor.offset(following, offset);
+    }
+    if let Some(offset) = &mut link.unsent_from {
+        let under = match replica.role {
+            Role::Primary => Id::ANONYMOUS,
+            Role::ReplicaOf(parent) => axes[parent as usize],
+        };
+        visitor.offset(under, offset);
+    }
+    if let Some(Connection {
+        at,
+        unsent_from: Some(offset),
+        ..
+    }) = &mut link.stale
+    {
+        visitor.offset(axes[*at as usize], offset);
+    }
+}
+
+#[inline]
+fn visit_history(history: &mut History, visitor: &mut impl Visitor) {
+    visitor.data(&mut history.base_data);
+    visitor.tokens(&mut history.tokens);
 }
 
 /// The ID under which a node counts its own offset. A node whose name nobody knows may still count on from the
@@ -411,66 +544,37 @@ fn axis(node: &Node) -> Id {
     }
 }
 
-/// Under which IDs the offsets of a link are counted that stand there without one.
-#[derive(Clone, Copy)]
-struct LinkIds {
-    /// Of the primary.
-    parent: Id,
-    /// Of the primary that believes in an older connection.
-    stale: Id,
-    /// Of what the replica follows.
-    following: Id,
+/// Two writes that stand in no command and in the same data sets are one; the higher number stays, because
+/// order is all that a number says.
+fn writes_to_keep(in_data: Data, in_command: Data, sets: &[Data]) -> Data {
+    let alone = in_data.without(in_command);
+    if alone.writes().nth(1).is_none() {
+        return alone.union(in_command);
+    }
+    let alike = |write: WriteNumber| {
+        sets.iter().fold(alone, |alike, set| {
+            if set.contains(write) {
+                alike.both(*set)
+            } else {
+                alike.without(*set)
+            }
+        })
+    };
+    let newest = alone.newest();
+    let stays = |write: &WriteNumber| *write == newest || alike(*write).newest() == *write;
+    alone.writes().filter(stays).fold(in_command, Data::with)
 }
 
-#[inline]
-fn visit_link_offsets(link: &mut Link, ids: LinkIds, see: &mut impl FnMut(Id, &mut Offset)) {
-    if let Some((id, byte)) = wanted(link) {
-        see_byte(*id, byte, see);
+/// Where each history begins; for the anonymous ID, which has none, zero.
+fn bases(histories: &[History; IDS]) -> ById<Offset> {
+    let mut bases = [ReplOffset(0); IDS + 1];
+    for (base, history) in bases[1..].iter_mut().zip(histories) {
+        *base = history.base;
     }
-    if let Some(Reply::FullResync(label)) = &mut link.reply {
-        see(label.id, &mut label.offset);
-    }
-    if let Some(payload) = &mut link.payload {
-        see(payload.label.id, &mut payload.label.offset);
-    }
-    if let Some(label) = &mut link.announced {
-        see(label.id, &mut label.offset);
-    }
-    if let Some(offset) = &mut link.acknowledgement {
-        see(ids.following, offset);
-    }
-    if let Some(offset) = &mut link.acknowledged {
-        see(ids.following, offset);
-    }
-    if let Some(offset) = &mut link.unsent_from {
-        see(ids.parent, offset);
-    }
-    if let Some(Connection {
-        unsent_from: Some(offset),
-        ..
-    }) = &mut link.stale
-    {
-        see(ids.stale, offset);
-    }
-}
-
-/// The label of a node's snapshot file.
-fn saved_label(node: &mut Node) -> Option<&mut Label> {
-    node.saved.as_mut()?.label.as_mut()
-}
-
-/// What a request on its way asks for.
-fn wanted(link: &mut Link) -> Option<&mut (Id, Byte)> {
-    link.request.as_mut()?.wanted.as_mut()
+    bases
 }
 
 /// An offset, counted from another.
 fn from(offset: Offset, zero: Offset) -> Offset {
     ReplOffset(offset.0 - zero.0)
-}
-
-fn see_byte(id: Id, byte: &mut Byte, see: &mut impl FnMut(Id, &mut Offset)) {
-    let mut offset = byte.offset_before();
-    see(id, &mut offset);
-    *byte = offset.next_byte();
 }

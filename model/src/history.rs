@@ -42,6 +42,12 @@ impl History {
         }
     }
 
+    /// Whether there is nothing in it.
+    pub(crate) const fn is_blank(&self) -> bool {
+        let begins = self.base.0.cast_unsigned() as u64 | (self.base_data.bits() as u64) << 16;
+        begins | self.tokens.bits() == 0
+    }
+
     /// The offset after the last command.
     pub fn end(&self) -> Offset {
         self.base.plus(COMMAND_UNITS * self.tokens.len() as i64)
