@@ -11,7 +11,7 @@
 //!
 //! The rules never do this, and a step names nodes and not numbers, so that a plan found among canonical
 //! worlds runs unchanged in plain ones. Everything here rests on the functions at the end that show a
-//! [`Visitor`] each field that holds an ID, an offset or writes: a new field must be added there.
+//! `Visitor` each field that holds an ID, an offset or writes: a new field must be added there.
 
 use crate::history::{History, Meaning};
 use crate::offset::ReplOffset;
