@@ -24,6 +24,38 @@ pub(crate) struct Seen {
     tables: [Table; TABLES],
 }
 
+/// Fingerprints that somebody asks about, by the table in which each of them would be; kept, because its memory is used
+/// again.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// With the place of each in the list of all.
+    of_tables: [Vec<(usize, u64)>; TABLES],
+    count: usize,
+}
+
+impl Asked {
+    /// Adds one at the end of the list.
+    pub(crate) fn push(&mut self, fingerprint: u64) {
+        let fingerprint = if fingerprint == FREE {
+            INSTEAD_OF_FREE
+        } else {
+            fingerprint
+        };
+        self.of_tables[fingerprint as usize % TABLES].push((self.count, fingerprint));
+        self.count += 1;
+    }
+
+    /// How many there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.of_tables.iter_mut().for_each(Vec::clear);
+        self.count = 0;
+    }
+}
+
 #[derive(Debug)]
 struct Table {
     places: RwLock<Vec<AtomicU64>>,
@@ -50,17 +82,8 @@ impl Seen {
     }
 
     /// Adds all of these, and shows the places in the list of those that were not there.
-    pub(crate) fn insert_all(&self, fingerprints: &[u64], mut show_new: impl FnMut(usize)) {
-        let mut of_tables: [Vec<(usize, u64)>; TABLES] = Default::default();
-        for (index, &fingerprint) in fingerprints.iter().enumerate() {
-            let fingerprint = if fingerprint == FREE {
-                INSTEAD_OF_FREE
-            } else {
-                fingerprint
-            };
-            of_tables[fingerprint as usize % TABLES].push((index, fingerprint));
-        }
-        for (table, own) in self.tables.iter().zip(&of_tables) {
+    pub(crate) fn insert_all(&self, asked: &Asked, mut show_new: impl FnMut(usize)) {
+        for (table, own) in self.tables.iter().zip(&asked.of_tables) {
             table.insert_all(own, &mut show_new);
         }
     }
@@ -164,6 +187,12 @@ mod tests {
     use std::collections::HashSet;
     use std::thread;
 
+    fn asked(fingerprints: impl IntoIterator<Item = u64>) -> Asked {
+        let mut asked = Asked::default();
+        fingerprints.into_iter().for_each(|one| asked.push(one));
+        asked
+    }
+
     #[test]
     fn what_was_added_is_known_however_the_table_has_grown() {
         let (seen, mut known) = (Seen::new(), HashSet::new());
@@ -173,7 +202,7 @@ mod tests {
             let mut batch = [0; 30];
             batch.fill_with(|| random.u64(..) >> random.u32(..=56));
             let mut new = Vec::new();
-            seen.insert_all(&batch, |place| new.push(batch[place]));
+            seen.insert_all(&asked(batch), |place| new.push(batch[place]));
             new.sort_unstable();
             let mut expected = batch.to_vec();
             expected.retain(|one| known.insert(if *one == FREE { INSTEAD_OF_FREE } else { *one }));
@@ -192,7 +221,7 @@ mod tests {
             let count = || {
                 let mut count = 0;
                 for batch in all.chunks(20) {
-                    seen.insert_all(batch, |_| count += 1);
+                    seen.insert_all(&asked(batch.iter().copied()), |_| count += 1);
                 }
                 count
             };

@@ -6,7 +6,7 @@
 
 use crate::packed::{Packed, Squeezed};
 use crate::search::Search;
-use crate::seen::Seen;
+use crate::seen::{Asked, Seen};
 use crate::step::Step;
 use crate::walk::{End, Progress};
 use crate::world::World;
@@ -117,7 +117,9 @@ pub fn survey(search: &Search, means: Means, mut watch: impl FnMut(Progress) -> 
     let seen = Seen::new();
     let mut beginning = Packed::EMPTY;
     search.pack(&search.beginning(), &mut beginning);
-    seen.insert_all(&[beginning.fingerprint()], |_| ());
+    let mut asked = Asked::default();
+    asked.push(beginning.fingerprint());
+    seen.insert_all(&asked, |_| ());
     let mut total = Tally::new(search);
     total.next_level.push(Squeezed::of(&beginning));
     let mut depth = 0;
@@ -225,7 +227,7 @@ impl Level<'_> {
             tally.degrees[degree] += 1;
         }
         let next = &mut batch.next;
-        self.seen.insert_all(&next.fingerprints, |place| {
+        self.seen.insert_all(&next.asked, |place| {
             let (packed, origin) = (&mut next.packed[place], next.origins[place]);
             let mut world = World::unpack(packed.words());
             let broken = world.broken;
@@ -250,7 +252,7 @@ struct Batch {
 /// Packed worlds with their fingerprints and the places of the worlds they came from.
 #[derive(Default)]
 struct Successors {
-    fingerprints: Vec<u64>,
+    asked: Asked,
     origins: Vec<usize>,
     /// As many as there ever were at once: what is behind those that count is room.
     packed: Vec<Packed>,
@@ -261,7 +263,7 @@ impl Batch {
     fn take(&mut self, worlds: &mut impl Iterator<Item = World>) -> bool {
         self.worlds.clear();
         self.worlds.extend(worlds.take(AT_ONCE));
-        self.next.fingerprints.clear();
+        self.next.asked.clear();
         self.next.origins.clear();
         !self.worlds.is_empty()
     }
@@ -269,12 +271,12 @@ impl Batch {
 
 impl Successors {
     fn add(&mut self, origin: usize, pack: impl FnOnce(&mut Packed)) {
-        let place = self.fingerprints.len();
+        let place = self.asked.len();
         if place == self.packed.len() {
             self.packed.push(Packed::EMPTY);
         }
         pack(&mut self.packed[place]);
-        self.fingerprints.push(self.packed[place].fingerprint());
+        self.asked.push(self.packed[place].fingerprint());
         self.origins.push(origin);
     }
 }
