@@ -298,18 +298,7 @@ impl Property {
 
     /// Whether it holds of a step, as far as it says how the world may change.
     pub fn holds_of(self, edge: &Edge<'_>) -> bool {
-        match self {
-            Self::S3 => answers::continued_exactly(edge),
-            Self::S8 => labels::histories_have_one_writer(edge),
-            Self::S11 => links::commands_find_their_database(edge),
-            Self::S13 => links::none_stays_across_a_load(edge),
-            Self::S14 => labels::data_stay_until_replaced(edge),
-            Self::S15 => labels::offsets_do_not_go_back(edge),
-            Self::S16 => answers::foreign_requests_are_refused(edge),
-            Self::L2 => answers::whoever_can_be_continued_is(edge),
-            Self::S1 | Self::S2 | Self::S4 | Self::S5 | Self::S6 | Self::S7 => true,
-            Self::S9 | Self::S10 | Self::S12 | Self::L1 => true,
-        }
+        broken_of(edge, self.bit()) == 0
     }
 
     /// Whether it holds on this step and after it; L1, which is about behaviours, holds on every step.
@@ -323,19 +312,27 @@ pub fn broken_by(edge: &Edge<'_>, watched: u32) -> u32 {
     broken_of(edge, watched) | broken_in(&Place::new(edge.after, edge.setting), watched)
 }
 
-/// The bits of all properties in `watched` that say how the world may change, and that this step breaks.
+/// The bits of all properties in `watched` that say how the world may change, and that this step breaks. An engine asks
+/// for all of them on every step: so they stand here in a row, and each looks first whether it is concerned.
 pub fn broken_of(edge: &Edge<'_>, watched: u32) -> u32 {
-    failing(watched, |property| property.holds_of(edge))
+    let judged = [
+        (Property::S3, answers::continued_exactly(edge)),
+        (Property::S8, labels::histories_have_one_writer(edge)),
+        (Property::S11, links::commands_find_their_database(edge)),
+        (Property::S13, links::none_stays_across_a_load(edge)),
+        (Property::S14, labels::data_stay_until_replaced(edge)),
+        (Property::S15, labels::offsets_do_not_go_back(edge)),
+        (Property::S16, answers::foreign_requests_are_refused(edge)),
+        (Property::L2, answers::whoever_can_be_continued_is(edge)),
+    ];
+    let broken = judged.iter().filter(|(_, holds)| !holds);
+    watched & broken.fold(0, |bits, (property, _)| bits | property.bit())
 }
 
 /// The bits of all invariants in `watched` that do not hold in this place.
 pub fn broken_in(place: &Place<'_>, watched: u32) -> u32 {
-    failing(watched, |property| property.holds_in(place))
-}
-
-fn failing(watched: u32, holds: impl Fn(Property) -> bool) -> u32 {
     Property::in_bits(watched)
-        .filter(|&property| !holds(property))
+        .filter(|property| !property.holds_in(place))
         .fold(0, |bits, property| bits | property.bit())
 }
 
