@@ -523,21 +523,23 @@ impl Scope {
     ///   left when it follows nothing either.
     pub fn unseen(&self, world: &World, book: &Rulebook) -> Unseen {
         let fixed = !self.roles && !self.role_restarts;
+        let nobody_restarts = !self.restarts && !self.role_restarts;
+        let birth_clears = book.backlog_birth == BacklogBirth::FreshId;
         let mut unseen = Unseen::default();
         for node in world.node_ids() {
             let (own, bit) = (world.node(node), 1 << node as u8);
-            let replica = own.role != Role::Primary;
-            let leaf = fixed && replica && world.replicas_of(node).next().is_none();
-            let cleared = own.backlog.is_none() && book.backlog_birth == BacklogBirth::FreshId;
-            let nameless = cleared && replica && own.following.is_none();
-            if own.saved.is_some() && !self.restarts && !self.role_restarts {
+            if nobody_restarts && own.saved.is_some() {
                 unseen.saved |= bit;
             }
-            if own.has_own_history() && (leaf || nameless) {
-                unseen.own_history |= bit;
-            }
-            if own.secondary.is_some() && cleared {
+            let cleared = birth_clears && own.backlog.is_none();
+            if cleared && own.secondary.is_some() {
                 unseen.secondary |= bit;
+            }
+            if own.role != Role::Primary && own.has_own_history() {
+                let leaf = || world.replicas_of(node).next().is_none();
+                if (cleared && own.following.is_none()) || (fixed && leaf()) {
+                    unseen.own_history |= bit;
+                }
             }
         }
         unseen
