@@ -1,13 +1,13 @@
 //! The graph of a scope, one edge at a time: what both engines walk over.
 
-use crate::need::Needs;
+use crate::need::{Needs, NeedsOfSteps};
 use crate::packed::Packed;
 use crate::property::{Edge, Place, Property, broken_in, broken_of};
 use crate::rulebook::Rulebook;
 use crate::rules::{Mutant, Setting};
 use crate::scope::Scope;
 use crate::step::Step;
-use crate::world::World;
+use crate::world::{MAX_NODES, World};
 use std::ops::ControlFlow;
 
 /// A rulebook, a scope and the properties to watch.
@@ -19,8 +19,8 @@ pub struct Search {
     pub scope: Scope,
     /// Every step that may apply, in a fixed order.
     pub steps: Vec<Step>,
-    /// What each of them needs to find.
-    needs: Vec<Needs>,
+    /// What those of each node need to find there.
+    needs: Vec<NeedsOfSteps>,
     /// The properties to watch, as bits of [`Property::bit`].
     pub watched: u32,
     /// One more sentence about edges to watch, from [`crate::claims`].
@@ -44,7 +44,7 @@ impl Search {
             .into_iter()
             .filter(|step| scope.allows(*step))
             .collect();
-        let needs = steps.iter().map(|&step| Needs::of(step)).collect();
+        let needs = NeedsOfSteps::by_node(&steps);
         let watched = Property::ALL
             .iter()
             .fold(0, |bits, property| bits | property.bit());
@@ -111,13 +111,13 @@ impl Search {
     /// The steps that are worth trying in a world, with their places in [`Self::steps`].
     pub fn steps_from(&self, world: &World) -> impl Iterator<Item = (usize, Step)> + '_ {
         let found = match self.setting.mutant {
-            Some(_) => Needs::ALL,
+            Some(_) => [Needs::ALL; MAX_NODES],
             None => Needs::found_in(world),
         };
-        let steps = self.steps.iter().copied().zip(&self.needs).enumerate();
-        steps.filter_map(move |(place, (step, needs))| {
-            needs.are_met_by(found).then_some((place, step))
-        })
+        let of_nodes = self.needs.iter().zip(found);
+        of_nodes
+            .flat_map(|(needs, found)| needs.met_by(found))
+            .map(|place| (place, self.steps[place]))
     }
 
     /// The world after a step, in canonical form unless told otherwise, with the properties that do not hold; `None`

@@ -229,6 +229,14 @@ impl Question {
         Self::SecondaryBeyond,
         Self::ForeignId,
     ];
+
+    /// Whether it is asked under the secondary ID.
+    pub const fn is_about_former_name(self) -> bool {
+        matches!(
+            self,
+            Self::SecondaryFirst | Self::SecondaryLimit | Self::SecondaryBeyond
+        )
+    }
 }
 
 /// The stranger: away, or with an answer in hand.
