@@ -20,7 +20,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 /// The words of one node, one link and one history.
 const NODE_WORDS: usize = 5;
-const LINK_WORDS: usize = 5;
+const LINK_WORDS: usize = 4;
 const HISTORY_WORDS: usize = 2;
 
 /// The most words that a world takes, made even: they are hashed in pairs.
@@ -52,31 +52,23 @@ impl World {
             stranger,
             broken,
         } = self;
-        let unnamed = histories.iter().rev();
-        let unnamed = unnamed.take_while(|history| **history == History::default());
-        let named = histories.len() - unnamed.count();
-        let nodes = &nodes[..usize::from(*count)];
-        let links = &links[..usize::from(*count)];
+        let named = histories.iter().rposition(|history| !history.is_blank());
+        let named = named.map_or(0, |last| last + 1);
+        let there = ..usize::from(*count);
 
-        packed.len = 0;
-        let mut head = Word::default();
-        head.put(*broken);
-        head.put(*count);
-        head.put(named as u8);
-        head.put(*stranger);
-        packed.push([head.bits]);
-        for node in nodes {
-            packed.push(pack_node(node));
+        let head = Word::of(broken)
+            .and(count)
+            .and(&(named as u8))
+            .and(stranger);
+        packed.words[0] = head.bits;
+        let rest = &mut packed.words[1..];
+        let rest = pack_all(&nodes[there], pack_node, rest);
+        let rest = pack_all(&links[there], pack_link, rest);
+        let rest = pack_all(&histories[..named], pack_history, rest);
+        if let Some(partner) = rest.first_mut() {
+            *partner = 0;
         }
-        for link in links {
-            packed.push(pack_link(link));
-        }
-        for history in &histories[..named] {
-            packed.push(pack_history(history));
-        }
-        if packed.len % 2 == 1 {
-            packed.words[packed.len] = 0;
-        }
+        packed.len = MAX_WORDS - rest.len();
     }
 
     /// The world of these words, which [`Self::pack`] has made.
@@ -84,36 +76,55 @@ impl World {
     /// # Panics
     /// When they are too few.
     pub fn unpack(words: &[u64]) -> Self {
-        let mut words = words.iter().copied();
-        let mut next = || words.next().expect("a packed world is whole");
-        let mut head = Word {
-            bits: next(),
-            used: 0,
-        };
+        let mut head = Word::unread(words[0]);
         let mut world = Self::of_primaries(0);
         world.broken = head.take();
         world.count = head.take();
         let named: u8 = head.take();
         world.stranger = head.take();
-        for node in &mut world.nodes[..usize::from(world.count)] {
-            *node = unpack_node(&mut next);
-        }
-        for link in &mut world.links[..usize::from(world.count)] {
-            *link = unpack_link(&mut next);
-        }
-        for history in &mut world.histories[..usize::from(named)] {
-            *history = unpack_history(&mut next);
-        }
+        let there = ..usize::from(world.count);
+        let rest = unpack_all(&mut world.nodes[there], unpack_node, &words[1..]);
+        let rest = unpack_all(&mut world.links[there], unpack_link, rest);
+        unpack_all(
+            &mut world.histories[..usize::from(named)],
+            unpack_history,
+            rest,
+        );
         world
     }
+}
+
+/// Puts each value into the next `N` of these words, and returns the words that remain.
+fn pack_all<'a, T, const N: usize>(
+    values: &[T],
+    pack: impl Fn(&T) -> [u64; N],
+    words: &'a mut [u64],
+) -> &'a mut [u64] {
+    let (own, rest) = words.split_at_mut(N * values.len());
+    for (own, value) in own.as_chunks_mut().0.iter_mut().zip(values) {
+        *own = pack(value);
+    }
+    rest
+}
+
+/// The reverse of [`pack_all`].
+fn unpack_all<'a, T, const N: usize>(
+    values: &mut [T],
+    unpack: impl Fn(&[u64; N]) -> T,
+    words: &'a [u64],
+) -> &'a [u64] {
+    let (own, rest) = words.split_at(N * values.len());
+    for (own, value) in own.as_chunks().0.iter().zip(values) {
+        *value = unpack(own);
+    }
+    rest
 }
 
 /// Two words at a time; how many there are follows from the first one.
 impl Hash for Packed {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let pairs = self.words[..self.len.next_multiple_of(2)].chunks_exact(2);
-        for pair in pairs {
-            state.write_u128(u128::from(pair[0]) | u128::from(pair[1]) << 64);
+        for [low, high] in self.pairs() {
+            state.write_u128(u128::from(*low) | u128::from(*high) << 64);
         }
     }
 }
@@ -135,9 +146,9 @@ impl Packed {
         &self.words[..self.len]
     }
 
-    fn push<const N: usize>(&mut self, words: [u64; N]) {
-        self.words[self.len..self.len + N].copy_from_slice(&words);
-        self.len += N;
+    /// The same two at a time, with a zero at the end where they are odd.
+    fn pairs(&self) -> &[[u64; 2]] {
+        &self.words.as_chunks().0[..self.len.div_ceil(2)]
     }
 }
 
@@ -219,88 +230,54 @@ fn pack_node(node: &Node) -> [u64; NODE_WORDS] {
         snapshot,
         saved,
         following,
-        begun,
-        stream_database,
-        selected,
-        told,
-    } = *node;
-    let first = backlog.map(|backlog| backlog.first);
-    let tokens = backlog.map_or(Tokens::EMPTY, |backlog| backlog.tokens);
-    let own = Word::of((role, data)).and((id, offset));
-    let databases = (stream_database, selected);
-    [
-        low_first(tokens),
-        own.and((secondary, told)).bits,
-        Word::of((first, snapshot)).and(databases).bits,
-        Word::of((saved, following)).and(begun.half).bits,
-        low_first(begun.transaction),
-    ]
-}
-
-fn unpack_node(next: &mut impl FnMut() -> u64) -> Node {
-    let tokens = tokens_of(next());
-    let mut word = Word::unread(next());
-    let ((role, data), (id, offset), (secondary, told)) = (word.take(), word.take(), word.take());
-    let mut word = Word::unread(next());
-    let ((first, snapshot), (stream_database, selected)): ((Option<_>, _), _) =
-        (word.take(), word.take());
-    let mut word = Word::unread(next());
-    let ((saved, following), half) = (word.take(), word.take());
-    let transaction = tokens_of(next());
-    Node {
-        role,
-        data,
-        id,
-        offset,
-        secondary,
-        backlog: first.map(|first| Backlog { first, tokens }),
-        snapshot,
-        saved,
-        following,
         begun: Begun { transaction, half },
         stream_database,
         selected,
         told,
+    } = node;
+    let first = backlog.as_ref().map(|backlog| backlog.first);
+    let held = backlog
+        .as_ref()
+        .map_or(Tokens::EMPTY, |backlog| backlog.tokens);
+    let own = Word::of(role).and(data).and(id).and(offset);
+    let stream = Word::of(&first).and(snapshot).and(stream_database);
+    [
+        low_first(held),
+        own.and(secondary).and(told).bits,
+        stream.and(selected).bits,
+        Word::of(saved).and(following).and(half).bits,
+        low_first(*transaction),
+    ]
+}
+
+fn unpack_node(words: &[u64; NODE_WORDS]) -> Node {
+    let [held, mut own, mut stream, mut past, transaction] = words.map(Word::unread);
+    let first = stream.take::<Option<_>>();
+    Node {
+        role: own.take(),
+        data: own.take(),
+        id: own.take(),
+        offset: own.take(),
+        secondary: own.take(),
+        told: own.take(),
+        backlog: first.map(|first| Backlog {
+            first,
+            tokens: tokens_of(held.bits),
+        }),
+        snapshot: stream.take(),
+        stream_database: stream.take(),
+        selected: stream.take(),
+        saved: past.take(),
+        following: past.take(),
+        begun: Begun {
+            half: past.take(),
+            transaction: tokens_of(transaction.bits),
+        },
     }
 }
 
 fn pack_link(link: &Link) -> [u64; LINK_WORDS] {
     let Link {
-        wire,
-        replica,
-        primary,
-        with_sync,
-        request,
-        acknowledgement,
-        reply,
-        payload,
-        stream,
-        announced,
-        acknowledged,
-        unsent_from,
-        stale,
-    } = *link;
-    let ends = Word::of((wire, (replica, primary)));
-    let up = (request, acknowledgement);
-    [
-        low_first(stream.tokens),
-        ends.and((with_sync, stream.starts_with_tail)).and(up).bits,
-        Word::of((reply, payload)).bits,
-        Word::of(announced).and((acknowledged, unsent_from)).bits,
-        Word::of(stale).bits,
-    ]
-}
-
-fn unpack_link(next: &mut impl FnMut() -> u64) -> Link {
-    let tokens = tokens_of(next());
-    let mut word = Word::unread(next());
-    let (wire, (replica, primary)) = word.take();
-    let (with_sync, starts_with_tail) = word.take();
-    let (request, acknowledgement) = word.take();
-    let (reply, payload) = Word::unread(next()).take();
-    let mut word = Word::unread(next());
-    let (announced, (acknowledged, unsent_from)) = (word.take(), word.take());
-    Link {
         wire,
         replica,
         primary,
@@ -316,7 +293,37 @@ fn unpack_link(next: &mut impl FnMut() -> u64) -> Link {
         announced,
         acknowledged,
         unsent_from,
-        stale: Word::unread(next()).take(),
+        stale,
+    } = link;
+    let way = Word::of(wire).and(with_sync).and(starts_with_tail);
+    let ends = Word::of(replica).and(primary).and(acknowledged);
+    [
+        low_first(*tokens),
+        way.and(reply).and(payload).bits,
+        Word::of(acknowledgement).and(request).and(stale).bits,
+        ends.and(unsent_from).and(announced).bits,
+    ]
+}
+
+fn unpack_link(words: &[u64; LINK_WORDS]) -> Link {
+    let [tokens, mut down, mut up, mut ends] = words.map(Word::unread);
+    Link {
+        wire: down.take(),
+        with_sync: down.take(),
+        stream: Stream {
+            tokens: tokens_of(tokens.bits),
+            starts_with_tail: down.take(),
+        },
+        reply: down.take(),
+        payload: down.take(),
+        acknowledgement: up.take(),
+        request: up.take(),
+        stale: up.take(),
+        replica: ends.take(),
+        primary: ends.take(),
+        acknowledged: ends.take(),
+        unsent_from: ends.take(),
+        announced: ends.take(),
     }
 }
 
@@ -325,17 +332,16 @@ fn pack_history(history: &History) -> [u64; HISTORY_WORDS] {
         base,
         base_data,
         tokens,
-    } = *history;
-    [low_first(tokens), Word::of((base, base_data)).bits]
+    } = history;
+    [low_first(*tokens), Word::of(base).and(base_data).bits]
 }
 
-fn unpack_history(next: &mut impl FnMut() -> u64) -> History {
-    let tokens = tokens_of(next());
-    let (base, base_data) = Word::unread(next()).take();
+fn unpack_history(words: &[u64; HISTORY_WORDS]) -> History {
+    let [tokens, mut beginning] = words.map(Word::unread);
     History {
-        base,
-        base_data,
-        tokens,
+        base: beginning.take(),
+        base_data: beginning.take(),
+        tokens: tokens_of(tokens.bits),
     }
 }
 
@@ -358,13 +364,13 @@ struct Word {
 
 impl Word {
     /// A word that begins with a value.
-    fn of(value: impl Bits) -> Self {
+    fn of(value: &impl Bits) -> Self {
         Self::default().and(value)
     }
 
     /// The same with one more value.
     #[inline]
-    fn and(mut self, value: impl Bits) -> Self {
+    fn and(mut self, value: &impl Bits) -> Self {
         self.put(value);
         self
     }
@@ -375,7 +381,7 @@ impl Word {
     }
 
     #[inline]
-    fn put<T: Bits>(&mut self, value: T) {
+    fn put<T: Bits>(&mut self, value: &T) {
         debug_assert!(self.used + T::WIDTH <= u64::BITS);
         self.bits |= value.pack() << self.used;
         self.used += T::WIDTH;
@@ -395,7 +401,7 @@ trait Bits: Copy {
     const WIDTH: u32;
 
     /// As a number below `2^WIDTH`.
-    fn pack(self) -> u64;
+    fn pack(&self) -> u64;
 
     /// Back from that number.
     fn unpack(bits: u64) -> Self;
@@ -405,8 +411,8 @@ impl<T: Bits> Bits for Option<T> {
     const WIDTH: u32 = 1 + T::WIDTH;
 
     #[inline]
-    fn pack(self) -> u64 {
-        self.map_or(0, |value| 1 | value.pack() << 1)
+    fn pack(&self) -> u64 {
+        self.as_ref().map_or(0, |value| 1 | value.pack() << 1)
     }
 
     #[inline]
@@ -419,8 +425,8 @@ impl<A: Bits, B: Bits> Bits for (A, B) {
     const WIDTH: u32 = A::WIDTH + B::WIDTH;
 
     #[inline]
-    fn pack(self) -> u64 {
-        Word::of(self.0).and(self.1).bits
+    fn pack(&self) -> u64 {
+        Word::of(&self.0).and(&self.1).bits
     }
 
     #[inline]
@@ -437,8 +443,8 @@ macro_rules! numbers {
             const WIDTH: u32 = $width;
 
             #[inline]
-            fn pack(self) -> u64 {
-                let $value = self;
+            fn pack(&self) -> u64 {
+                let $value = *self;
                 u64::from($to)
             }
 
@@ -468,9 +474,9 @@ macro_rules! variants {
             const WIDTH: u32 = $width;
 
             #[inline]
-            fn pack(self) -> u64 {
+            fn pack(&self) -> u64 {
                 match self {
-                    $(Self::$variant)|+ => self as u64,
+                    $(Self::$variant)|+ => *self as u64,
                 }
             }
 
@@ -502,8 +508,8 @@ macro_rules! fields {
             const WIDTH: u32 = 0 $(+ <$of>::WIDTH)+;
 
             #[inline]
-            fn pack(self) -> u64 {
-                Word::default()$(.and(self.$field))+.bits
+            fn pack(&self) -> u64 {
+                Word::default()$(.and(&self.$field))+.bits
             }
 
             #[inline]
@@ -529,8 +535,8 @@ impl Bits for Role {
     const WIDTH: u32 = Option::<NodeId>::WIDTH;
 
     #[inline]
-    fn pack(self) -> u64 {
-        match self {
+    fn pack(&self) -> u64 {
+        match *self {
             Self::Primary => None,
             Self::ReplicaOf(parent) => Some(parent),
         }
@@ -547,7 +553,7 @@ impl Bits for Reply {
     const WIDTH: u32 = 2 + Label::WIDTH;
 
     #[inline]
-    fn pack(self) -> u64 {
+    fn pack(&self) -> u64 {
         match self {
             Self::Continue(id) => id.pack() << 2,
             Self::FullResync(label) => 1 | label.pack() << 2,
@@ -570,7 +576,7 @@ impl Bits for Answer {
     const WIDTH: u32 = 1 + Refusal::WIDTH;
 
     #[inline]
-    fn pack(self) -> u64 {
+    fn pack(&self) -> u64 {
         match self {
             Self::Continue(via) => via.pack() << 1,
             Self::Full(refusal) => 1 | refusal.pack() << 1,
