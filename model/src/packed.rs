@@ -27,7 +27,8 @@ const HISTORY_WORDS: usize = 2;
 pub const MAX_WORDS: usize =
     (1 + MAX_NODES * (NODE_WORDS + LINK_WORDS) + IDS * HISTORY_WORDS).next_multiple_of(2);
 
-/// A packed world: a word about the whole, then the nodes, the links, and the histories that have a name.
+/// A packed world: a word about the whole, then the nodes, the links that are not absent, and the
+/// histories that have a name.
 #[derive(Clone, Copy)]
 pub struct Packed {
     words: [u64; MAX_WORDS],
@@ -56,19 +57,26 @@ impl World {
         let named = named.map_or(0, |last| last + 1);
         let there = ..usize::from(*count);
 
-        let head = Word::of(broken)
-            .and(count)
-            .and(&(named as u8))
-            .and(stranger);
-        packed.words[0] = head.bits;
-        let rest = &mut packed.words[1..];
-        let rest = pack_all(&nodes[there], pack_node, rest);
-        let rest = pack_all(&links[there], pack_link, rest);
-        let rest = pack_all(&histories[..named], pack_history, rest);
+        let mut rest = &mut packed.words[1..];
+        for node in &nodes[there] {
+            pack_node(node, take_first_mut(&mut rest));
+        }
+        let mut linked = 0_u8;
+        for (place, link) in links[there].iter().enumerate() {
+            if !matches!(*link, Link::ABSENT) {
+                linked |= 1 << place;
+                pack_link(link, take_first_mut(&mut rest));
+            }
+        }
+        for history in &histories[..named] {
+            pack_history(history, take_first_mut(&mut rest));
+        }
         if let Some(partner) = rest.first_mut() {
             *partner = 0;
         }
         packed.len = MAX_WORDS - rest.len();
+        let parts = Word::of(count).and(&linked).and(&(named as u8));
+        packed.words[0] = parts.and(stranger).and(broken).bits;
     }
 
     /// The world of these words, which [`Self::pack`] has made.
@@ -76,48 +84,45 @@ impl World {
     /// # Panics
     /// When they are too few.
     pub fn unpack(words: &[u64]) -> Self {
-        let mut head = Word::unread(words[0]);
         let mut world = Self::of_primaries(0);
-        world.broken = head.take();
+        let mut head = Word::unread(words[0]);
         world.count = head.take();
-        let named: u8 = head.take();
+        let (linked, named): (u8, u8) = (head.take(), head.take());
         world.stranger = head.take();
+        world.broken = head.take();
         let there = ..usize::from(world.count);
-        let rest = unpack_all(&mut world.nodes[there], unpack_node, &words[1..]);
-        let rest = unpack_all(&mut world.links[there], unpack_link, rest);
-        unpack_all(
-            &mut world.histories[..usize::from(named)],
-            unpack_history,
-            rest,
-        );
+        let mut rest = &words[1..];
+        for node in &mut world.nodes[there] {
+            *node = unpack_node(take_first(&mut rest));
+        }
+        for (place, link) in world.links[there].iter_mut().enumerate() {
+            if linked >> place & 1 == 1 {
+                *link = unpack_link(take_first(&mut rest));
+            }
+        }
+        for history in &mut world.histories[..usize::from(named)] {
+            *history = unpack_history(take_first(&mut rest));
+        }
         world
     }
 }
 
-/// Puts each value into the next `N` of these words, and returns the words that remain.
-fn pack_all<'a, T, const N: usize>(
-    values: &[T],
-    pack: impl Fn(&T) -> [u64; N],
-    words: &'a mut [u64],
-) -> &'a mut [u64] {
-    let (own, rest) = words.split_at_mut(N * values.len());
-    for (own, value) in own.as_chunks_mut().0.iter_mut().zip(values) {
-        *own = pack(value);
-    }
-    rest
+/// Takes the room for some words from the front.
+#[inline]
+fn take_first_mut<'a, const N: usize>(room: &mut &'a mut [u64]) -> &'a mut [u64; N] {
+    let (first, rest) = std::mem::take(room)
+        .split_first_chunk_mut()
+        .expect("there is room for the widest world");
+    *room = rest;
+    first
 }
 
-/// The reverse of [`pack_all`].
-fn unpack_all<'a, T, const N: usize>(
-    values: &mut [T],
-    unpack: impl Fn(&[u64; N]) -> T,
-    words: &'a [u64],
-) -> &'a [u64] {
-    let (own, rest) = words.split_at(N * values.len());
-    for (own, value) in own.as_chunks().0.iter().zip(values) {
-        *value = unpack(own);
-    }
-    rest
+/// Takes some words from the front.
+#[inline]
+fn take_first<'a, const N: usize>(words: &mut &'a [u64]) -> &'a [u64; N] {
+    let (first, rest) = words.split_first_chunk().expect("a packed world is whole");
+    *words = rest;
+    first
 }
 
 /// Two words at a time; how many there are follows from the first one.
@@ -219,7 +224,8 @@ impl Squeezed {
     }
 }
 
-fn pack_node(node: &Node) -> [u64; NODE_WORDS] {
+#[inline]
+fn pack_node(node: &Node, words: &mut [u64; NODE_WORDS]) {
     let Node {
         role,
         data,
@@ -235,23 +241,24 @@ fn pack_node(node: &Node) -> [u64; NODE_WORDS] {
         selected,
         told,
     } = node;
+    let [held, own, stream, past, open] = words;
+    *held = low_first(
+        backlog
+            .as_ref()
+            .map_or(Tokens::EMPTY, |backlog| backlog.tokens),
+    );
     let first = backlog.as_ref().map(|backlog| backlog.first);
-    let held = backlog
-        .as_ref()
-        .map_or(Tokens::EMPTY, |backlog| backlog.tokens);
-    let own = Word::of(role).and(data).and(id).and(offset);
-    let stream = Word::of(&first).and(snapshot).and(stream_database);
-    [
-        low_first(held),
-        own.and(secondary).and(told).bits,
-        stream.and(selected).bits,
-        Word::of(saved).and(following).and(half).bits,
-        low_first(*transaction),
-    ]
+    let databases = Word::of(&first).and(stream_database).and(selected);
+    *stream = databases.and(snapshot).bits;
+    *past = Word::of(saved).and(following).and(half).bits;
+    let name = Word::of(role).and(data).and(id).and(offset);
+    *own = name.and(secondary).and(told).bits;
+    *open = low_first(*transaction);
 }
 
+#[inline]
 fn unpack_node(words: &[u64; NODE_WORDS]) -> Node {
-    let [held, mut own, mut stream, mut past, transaction] = words.map(Word::unread);
+    let [held, mut own, mut stream, mut past, open] = words.map(Word::unread);
     let first = stream.take::<Option<_>>();
     Node {
         role: own.take(),
@@ -264,19 +271,20 @@ fn unpack_node(words: &[u64; NODE_WORDS]) -> Node {
             first,
             tokens: tokens_of(held.bits),
         }),
-        snapshot: stream.take(),
         stream_database: stream.take(),
         selected: stream.take(),
+        snapshot: stream.take(),
         saved: past.take(),
         following: past.take(),
         begun: Begun {
             half: past.take(),
-            transaction: tokens_of(transaction.bits),
+            transaction: tokens_of(open.bits),
         },
     }
 }
 
-fn pack_link(link: &Link) -> [u64; LINK_WORDS] {
+#[inline]
+fn pack_link(link: &Link, words: &mut [u64; LINK_WORDS]) {
     let Link {
         wire,
         replica,
@@ -295,23 +303,27 @@ fn pack_link(link: &Link) -> [u64; LINK_WORDS] {
         unsent_from,
         stale,
     } = link;
+    let [sent, down, up, ends] = words;
+    *sent = low_first(*tokens);
     let way = Word::of(wire).and(with_sync).and(starts_with_tail);
-    let ends = Word::of(replica).and(primary).and(acknowledged);
-    [
-        low_first(*tokens),
-        way.and(reply).and(payload).bits,
-        Word::of(acknowledgement).and(request).and(stale).bits,
-        ends.and(unsent_from).and(announced).bits,
-    ]
+    *down = way.and(reply).and(payload).bits;
+    *up = Word::of(acknowledgement).and(request).and(stale).bits;
+    let phases = Word::of(replica).and(primary);
+    *ends = phases
+        .and(acknowledged)
+        .and(unsent_from)
+        .and(announced)
+        .bits;
 }
 
+#[inline]
 fn unpack_link(words: &[u64; LINK_WORDS]) -> Link {
-    let [tokens, mut down, mut up, mut ends] = words.map(Word::unread);
+    let [sent, mut down, mut up, mut ends] = words.map(Word::unread);
     Link {
         wire: down.take(),
         with_sync: down.take(),
         stream: Stream {
-            tokens: tokens_of(tokens.bits),
+            tokens: tokens_of(sent.bits),
             starts_with_tail: down.take(),
         },
         reply: down.take(),
@@ -327,15 +339,17 @@ fn unpack_link(words: &[u64; LINK_WORDS]) -> Link {
     }
 }
 
-fn pack_history(history: &History) -> [u64; HISTORY_WORDS] {
+#[inline]
+fn pack_history(history: &History, words: &mut [u64; HISTORY_WORDS]) {
     let History {
         base,
         base_data,
         tokens,
     } = history;
-    [low_first(*tokens), Word::of(base).and(base_data).bits]
+    *words = [low_first(*tokens), Word::of(base).and(base_data).bits];
 }
 
+#[inline]
 fn unpack_history(words: &[u64; HISTORY_WORDS]) -> History {
     let [tokens, mut beginning] = words.map(Word::unread);
     History {
@@ -482,7 +496,10 @@ macro_rules! variants {
 
             #[inline]
             fn unpack(bits: u64) -> Self {
-                [$(Self::$variant),+][bits as usize]
+                match bits {
+                    $(_ if bits == Self::$variant as u64 => Self::$variant,)+
+                    _ => unreachable!("what was packed is a variant"),
+                }
             }
         })+
     };
