@@ -160,16 +160,20 @@ impl Packed {
 /// Worlds one after the other, each word without the zero bytes at its upper end.
 #[derive(Debug, Default)]
 pub struct Squeezed {
-    /// For each world the number of its words, half a byte for the length of each of them, and their bytes.
+    /// For each world the number of its pairs of words; for each pair half a byte for the length of either word, and
+    /// their bytes. Behind the last world there is room, so that any word can be written and read whole.
     bytes: Vec<u8>,
+    /// Where the room begins.
+    end: usize,
     len: usize,
 }
 
-/// The bytes of one word.
+/// The bytes of a word, and the most of a pair.
 const WORD: usize = size_of::<u64>();
+const PAIR: usize = 1 + 2 * WORD;
 
-/// The most bytes a world takes; at its end a whole word is written, however few of its bytes count.
-const MOST_BYTES: usize = 1 + MAX_WORDS.div_ceil(2) + MAX_WORDS * WORD + WORD;
+/// The most bytes a world takes, and those that may be read behind them.
+const MOST_BYTES: usize = 1 + MAX_WORDS / 2 * PAIR + PAIR;
 
 impl Squeezed {
     /// One world, and room for more.
@@ -191,37 +195,55 @@ impl Squeezed {
 
     /// Adds a world.
     pub fn push(&mut self, packed: &Packed) {
-        let mut bytes = [0; MOST_BYTES];
-        bytes[0] = packed.len as u8;
-        let mut at = 1 + packed.len.div_ceil(2);
-        for (index, word) in packed.words().iter().enumerate() {
-            let len = WORD - word.leading_zeros() as usize / 8;
-            bytes[1 + index / 2] |= (len as u8) << (index % 2 * 4);
-            bytes[at..at + WORD].copy_from_slice(&word.to_le_bytes());
-            at += len;
+        self.bytes.resize(self.end + MOST_BYTES, 0);
+        let room = &mut self.bytes[self.end..];
+        room[0] = packed.pairs().len() as u8;
+        let mut room = &mut room[1..];
+        for &pair in packed.pairs() {
+            let bytes = room.first_chunk_mut();
+            let len = squeeze(pair, bytes.expect("there is room for the widest world"));
+            room = &mut room[len..];
         }
-        self.bytes.extend_from_slice(&bytes[..at]);
+        let room_left = room.len();
+        self.end = self.bytes.len() - room_left;
         self.len += 1;
     }
 
     /// The worlds, in the order in which they came.
     pub fn worlds(&self) -> impl Iterator<Item = World> + '_ {
-        let mut rest = &self.bytes[..];
+        let (mut words, mut rest) = ([0; MAX_WORDS], &self.bytes[..]);
         (0..self.len).map(move |_| {
-            let words = usize::from(rest[0]);
-            let (lens, mut bytes) = rest[1..].split_at(words.div_ceil(2));
-            let mut packed = [0; MAX_WORDS];
-            for (index, word) in packed[..words].iter_mut().enumerate() {
-                let len = usize::from(lens[index / 2] >> (index % 2 * 4) & 15);
-                let mut whole = [0; WORD];
-                whole[..len].copy_from_slice(&bytes[..len]);
-                *word = u64::from_le_bytes(whole);
+            let (pairs, mut bytes) = rest.split_first().expect("there is another world");
+            for pair in &mut words.as_chunks_mut().0[..usize::from(*pairs)] {
+                let (own, len) = unsqueezed(bytes.first_chunk().expect("a pair can be read whole"));
+                *pair = own;
                 bytes = &bytes[len..];
             }
             rest = bytes;
-            World::unpack(&packed[..words])
+            World::unpack(&words)
         })
     }
+}
+
+/// Writes a pair of words, and returns how many of the bytes count.
+#[inline]
+fn squeeze(pair: [u64; 2], bytes: &mut [u8; PAIR]) -> usize {
+    let [low, high] = pair.map(|word| WORD - word.leading_zeros() as usize / 8);
+    bytes[0] = (low | high << 4) as u8;
+    bytes[1..][..WORD].copy_from_slice(&pair[0].to_le_bytes());
+    bytes[1 + low..][..WORD].copy_from_slice(&pair[1].to_le_bytes());
+    1 + low + high
+}
+
+/// The pair of words that was written here, and how many of the bytes count.
+#[inline]
+fn unsqueezed(bytes: &[u8; PAIR]) -> ([u64; 2], usize) {
+    let [low, high] = [bytes[0] & 15, bytes[0] >> 4].map(usize::from);
+    let word = |at: usize, len: usize| {
+        let bytes = bytes[at..].first_chunk().expect("a word has its place");
+        u64::from_le_bytes(*bytes) & !u64::MAX.unbounded_shl(8 * len as u32)
+    };
+    ([word(1, low), word(1 + low, high)], 1 + low + high)
 }
 
 #[inline]
