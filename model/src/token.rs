@@ -149,6 +149,10 @@ impl Tokens {
         Self(bits)
     }
 
+    const fn codes(self) -> u64 {
+        self.0 & ((1 << LENGTH_BIT) - 1)
+    }
+
     /// How many tokens.
     pub const fn len(&self) -> usize {
         (self.0 >> LENGTH_BIT) as usize
@@ -185,10 +189,7 @@ impl Tokens {
             len < MAX_TOKENS,
             "more than {MAX_TOKENS} commands in one sequence: the scope is too wide"
         );
-        *self = Self::of(
-            self.0 & ((1 << (TOKEN_BITS * len)) - 1) | token.code() << (TOKEN_BITS * len),
-            len + 1,
-        );
+        *self = Self::of(self.codes() | token.code() << (TOKEN_BITS * len), len + 1);
     }
 
     /// Takes the first token away.
@@ -225,18 +226,7 @@ impl Tokens {
 
     /// The writes among them.
     pub const fn writes(&self) -> Data {
-        let (mut left, mut set) = (self.0 & ((1 << LENGTH_BIT) - 1), 0_u16);
-        // Four at a time, because few sequences are longer; an unused place counts as no write.
-        loop {
-            set |= 1 << (left & 15);
-            set |= 1 << (left >> TOKEN_BITS & 15);
-            set |= 1 << (left >> (2 * TOKEN_BITS) & 15);
-            set |= 1 << (left >> (3 * TOKEN_BITS) & 15);
-            left >>= 4 * TOKEN_BITS;
-            if left == 0 {
-                return Data(set & ALL_WRITES);
-            }
-        }
+        Kinds::NONE.and(*self).writes()
     }
 
     /// How many of them weigh in the backlog's size.
@@ -252,6 +242,9 @@ impl Tokens {
     /// The same sequence with every write renumbered.
     #[must_use]
     pub fn renumbered(&self, number: impl Fn(WriteNumber) -> WriteNumber) -> Self {
+        if self.is_empty() {
+            return Self::EMPTY;
+        }
         let mut codes = 0;
         for place in (0..self.len()).map(|index| TOKEN_BITS * index) {
             let code = self.0 >> place & TOKEN_MASK;
@@ -268,6 +261,41 @@ impl Tokens {
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// Which tokens there are, wherever they stand: a bit for each code.
+#[derive(Clone, Copy)]
+pub(crate) struct Kinds(u32);
+
+impl Kinds {
+    /// None.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// These, and those of a sequence.
+    #[must_use]
+    pub(crate) const fn and(self, tokens: Tokens) -> Self {
+        let (mut kinds, mut left) = (self.0, tokens.codes());
+        // Four at a time, because few sequences are longer; an unused place counts as no write.
+        while left != 0 {
+            kinds |= 1 << (left & TOKEN_MASK);
+            kinds |= 1 << (left >> TOKEN_BITS & TOKEN_MASK);
+            kinds |= 1 << (left >> (2 * TOKEN_BITS) & TOKEN_MASK);
+            kinds |= 1 << (left >> (3 * TOKEN_BITS) & TOKEN_MASK);
+            left >>= 4 * TOKEN_BITS;
+        }
+        Self(kinds)
+    }
+
+    /// These, and one more.
+    #[must_use]
+    pub(crate) const fn with(self, token: Token) -> Self {
+        Self(self.0 | 1 << token.code())
+    }
+
+    /// The writes among them, in whichever database.
+    pub(crate) const fn writes(self) -> Data {
+        Data((self.0 | self.0 >> 16) as u16 & ALL_WRITES)
     }
 }
 
@@ -334,7 +362,7 @@ impl Data {
     /// The same set with one more write in it, in whatever order.
     #[must_use]
     pub const fn with(self, write: WriteNumber) -> Self {
-        Self(self.0 | 1 << write)
+        Self((self.0 as u32 | 1 << write) as u16)
     }
 
     /// Everything in either.
@@ -355,10 +383,7 @@ impl Data {
 
     /// The highest write in it, or zero.
     pub const fn newest(self) -> WriteNumber {
-        match (self.0 & ALL_WRITES).checked_ilog2() {
-            Some(write) => write as WriteNumber,
-            None => 0,
-        }
+        (self.0 | 1).ilog2() as WriteNumber
     }
 
     /// The writes in it, lowest first.
@@ -422,7 +447,8 @@ impl Data {
         let mut gaps = ALL_WRITES & !kept.0 & ((1 << kept.newest()) - 1);
         while let Some(gap) = gaps.checked_ilog2() {
             let below = (1 << gap) - 1;
-            bits = bits & below | bits >> 1 & !below;
+            // What lies below the gap is doubled first, so that halving moves only the rest.
+            bits = (bits + (bits & below)) >> 1;
             gaps &= below;
         }
         Self(bits)
