@@ -15,7 +15,7 @@
 
 use crate::history::{History, Meaning};
 use crate::offset::ReplOffset;
-use crate::token::{COMMAND_UNITS, Data, MAX_WRITES, Token, Tokens, WriteNumber};
+use crate::token::{COMMAND_UNITS, Data, Kinds, MAX_WRITES, Token, Tokens, WriteNumber};
 use crate::world::{
     Byte, Connection, IDS, Id, Label, Link, MAX_NODES, Node, Offset, Reply, Request, Role, World,
 };
@@ -23,38 +23,46 @@ use crate::world::{
 /// How many data sets a world holds at most: three of a node, one on its link, and the one each history begins with.
 const DATA_SETS: usize = 4 * MAX_NODES + IDS;
 
-/// One for each ID; index 0 is the anonymous one.
-type ById<T> = [T; IDS + 1];
+/// Room for every ID and the anonymous one: a power of two, so that no index made by [`place`] need be checked.
+const PLACES: usize = (IDS + 1).next_power_of_two();
 
-/// Lowest and highest offset at which something refers to each history. A retired offset does not keep anything alive.
+/// One for each ID; index 0 is the anonymous one.
+type ById<T> = [T; PLACES];
+
+/// At which offsets something refers to each history.
 ///
 /// Lent to [`Look`] and not part of it: what is indexed lives in memory, and the rest of a look can stay in registers.
-struct Extents {
-    /// Where each history begins; for the anonymous ID, which has none, zero.
-    bases: ById<Offset>,
-    /// The highest ID that has a history; mostly there is nothing to forget behind the last one in use.
-    histories: usize,
-    low: ById<Offset>,
-    high: ById<Offset>,
+struct References {
+    /// The offset of the first bit: [`MARGIN`] before each history begins. The anonymous ID has none, and begins at zero.
+    first: ById<Offset>,
+    /// A bit for each offset from there on. What is further away counts as the outermost.
+    bits: ById<u64>,
 }
+
+/// How many retired offsets have a bit: the one just before a history begins, which stands for all, and one astray.
+const MARGIN: Offset = ReplOffset(2);
+const ASTRAY: u64 = 0b001;
+const RETIRED: u64 = 0b011;
+
+/// The bit of the offset at which a history begins.
+const BEGINNING: u64 = 0b100;
 
 /// What one look at every field finds.
 struct Look<'a> {
     /// The IDs to which something refers and the anonymous one, a bit each.
-    used: u16,
-    /// Whether they appear in order, so that none gets another number than it has.
-    in_order: bool,
-    extents: &'a mut Extents,
-    /// Whether any offset is retired, or negative under no name.
-    retired: bool,
-    /// Whether any history that is left begins elsewhere than at zero.
-    moved: bool,
+    used: u32,
+    /// Bits of IDs that appeared before a lower one. Without any, each ID keeps the number it has.
+    early: u32,
+    references: &'a mut References,
+    /// Whether any node compares two histories.
+    compares: bool,
     /// Every data set, and how many there are.
     data_sets: &'a mut [Data; DATA_SETS],
     count: usize,
-    /// The writes in data sets, and those in commands.
+    /// The writes in data sets, and those that are the newest in one.
     in_data: Data,
-    in_command: Data,
+    newest: Data,
+    commands: Kinds,
 }
 
 /// Numbers the IDs by first appearance.
@@ -96,31 +104,29 @@ impl World {
     /// Puts the world into canonical form, and answers how many writes it tells apart. One look at every field finds
     /// that most worlds are in canonical form already.
     pub fn make_canonical(&mut self) -> WriteNumber {
-        let mut extents = Extents::of(&self.histories);
+        let mut references = References::none(&self.histories);
         let mut data_sets = [Data::EMPTY; DATA_SETS];
-        let mut look = Look::new(&mut extents, &mut data_sets);
+        let mut look = Look::new(&mut references, &mut data_sets);
         self.visit(&mut look);
-        self.forget_unreferenced(&mut look);
-        let nameless = look.extents.high[0] > ReplOffset(0);
-        if look.moved || look.retired || nameless {
-            self.count_from_zero(look.highest());
+        let highest = look.highest();
+        if !self.forget_unreferenced(&mut look) {
+            self.count_from_zero(highest);
         }
-        let all = look.in_data.sound().union(look.in_command);
-        let sets = &look.data_sets[..look.count];
-        let kept = writes_to_keep(look.in_data.sound(), look.in_command, sets);
-        if kept != all || !kept.has_no_gap() {
-            self.renumber_writes(look.highest(), kept);
-        }
-        if !look.in_order {
+        if look.early != 0 {
             self.rename_by_appearance();
         }
+        let (all, kept) = look.writes();
+        if kept == all && kept.has_no_gap() {
+            return kept.newest();
+        }
+        self.renumber_writes(highest, kept);
         kept.count()
     }
 
     /// Names the histories anew, in the order in which they appear.
     pub(crate) fn rename_by_appearance(&mut self) {
         let mut appearance = Appearance {
-            names: [0; IDS + 1],
+            names: [0; PLACES],
             count: 0,
             moved: false,
         };
@@ -136,28 +142,38 @@ impl World {
         }
     }
 
-    /// What is left of the histories is looked at, too: it is at hand here.
-    fn forget_unreferenced(&mut self, look: &mut Look) {
-        self.share_lowest(&mut look.extents.low);
+    /// What is left of the histories is looked at, too: it is at hand here. Answers whether all offsets are counted from
+    /// zero.
+    #[inline]
+    fn forget_unreferenced(&mut self, look: &mut Look) -> bool {
         let highest = usize::from(look.highest());
+        let in_common = look.compares.then(|| {
+            let mut low = std::array::from_fn(|place| look.references.lowest(place));
+            self.share_lowest(&mut low);
+            low
+        });
+        let mut from_zero = !look.references.any_nameless();
         let (named, unnamed) = self.histories.split_at_mut(highest);
-        for (history, slot) in named.iter_mut().zip(1..) {
-            if look.used >> slot & 1 == 0 {
-                *history = History::default();
+        for (history, id) in named.iter_mut().zip(1..) {
+            if look.used >> id & 1 == 0 {
+                *history = History::BLANK;
             } else if !history.tokens.is_empty() {
-                let (low, high) = (look.extents.low[slot], look.extents.high[slot]);
                 // Mostly the first command is still needed.
+                let low = match &in_common {
+                    Some(low) => low[id],
+                    None => look.references.lowest(id),
+                };
                 if low.since(history.base) >= COMMAND_UNITS {
                     history.forget_before(low);
+                    from_zero = false;
                 }
-                history.forget_after(high);
+                history.forget_after(look.references.highest(id));
             }
-            look.moved |= history.base != ReplOffset(0);
+            from_zero &= history.base == ReplOffset(0) && !look.references.any_astray(id);
             visit_history(history, look);
         }
-        if look.extents.histories > highest {
-            unnamed.fill(History::default());
-        }
+        unnamed.copy_from_slice(&[History::BLANK; IDS][highest..]);
+        from_zero
     }
 
     /// Histories that a node compares, because one is the other's secondary, have a common axis: a replica may
@@ -169,7 +185,7 @@ impl World {
                 let Some(former) = node.secondary else {
                     continue;
                 };
-                let (own, former) = (usize::from(axis(node).0), usize::from(former.id.0));
+                let (own, former) = (place(axis(node)), place(former.id));
                 let lowest = low[own].min(low[former]);
                 moved |= low[own] != low[former];
                 (low[own], low[former]) = (lowest, lowest);
@@ -236,13 +252,11 @@ impl World {
     #[inline]
     fn visit(&mut self, visitor: &mut impl Visitor) {
         let count = usize::from(self.count);
-        let mut axes = [Id::ANONYMOUS; MAX_NODES];
-        for (node, axis_of) in self.nodes[..count].iter_mut().zip(&mut axes) {
-            *axis_of = axis(node);
-            visit_node(node, *axis_of, visitor);
+        for node in &mut self.nodes[..count] {
+            visit_node(node, visitor);
         }
-        for (node, link) in self.nodes[..count].iter().zip(&mut self.links) {
-            visit_link(link, node, axes, visitor);
+        for (replica, link) in self.links[..count].iter_mut().enumerate() {
+            visit_link(link, replica, &self.nodes, visitor);
         }
     }
 
@@ -267,6 +281,9 @@ trait Visitor {
 
     fn token(&mut self, _: &mut Token) {}
 
+    /// A node comes that compares two histories.
+    fn comparing(&mut self) {}
+
     #[inline]
     fn byte(&mut self, under: Id, byte: &mut Byte) {
         let mut offset = byte.offset_before();
@@ -281,32 +298,91 @@ trait Visitor {
     }
 }
 
-impl Extents {
-    fn of(histories: &[History; IDS]) -> Self {
-        Self {
-            bases: bases(histories),
-            histories: histories.iter().zip(1..).fold(0, |last, (history, slot)| {
-                if history.is_blank() { last } else { slot }
-            }),
-            low: [ReplOffset(i16::MAX); IDS + 1],
-            high: [ReplOffset(i16::MIN); IDS + 1],
+impl References {
+    fn none(histories: &[History; IDS]) -> Self {
+        let mut first = [from(ReplOffset(0), MARGIN); PLACES];
+        for (first, history) in first[1..].iter_mut().zip(histories) {
+            *first = from(history.base, MARGIN);
         }
+        Self {
+            first,
+            bits: [0; PLACES],
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, under: Id, offset: Offset) {
+        let place = place(under);
+        let bit = i32::from(offset.0) - i32::from(self.first[place].0);
+        self.bits[place] |= 1 << bit.clamp(0, 63);
+    }
+
+    /// The lowest offset at which something refers to a history. A retired offset keeps nothing alive.
+    fn lowest(&self, place: usize) -> Offset {
+        match self.bits[place] & !RETIRED {
+            0 => ReplOffset(i16::MAX),
+            alive => self.offset(place, alive.trailing_zeros()),
+        }
+    }
+
+    /// The highest; if there is none, one that lies before the history.
+    fn highest(&self, place: usize) -> Offset {
+        self.offset(place, (self.bits[place] | ASTRAY).ilog2())
+    }
+
+    fn offset(&self, place: usize, bit: u32) -> Offset {
+        ReplOffset(self.first[place].0 + bit as i16)
+    }
+
+    /// Whether a retired offset is another than the one that stands for all.
+    fn any_astray(&self, place: usize) -> bool {
+        self.bits[place] & ASTRAY != 0
+    }
+
+    /// Whether an offset without a history is another than zero.
+    fn any_nameless(&self) -> bool {
+        self.bits[0] & !BEGINNING != 0
     }
 }
 
 impl<'a> Look<'a> {
-    fn new(extents: &'a mut Extents, data_sets: &'a mut [Data; DATA_SETS]) -> Self {
+    fn new(references: &'a mut References, data_sets: &'a mut [Data; DATA_SETS]) -> Self {
         Self {
             used: 1,
-            in_order: true,
-            extents,
-            retired: false,
-            moved: false,
+            early: 0,
+            references,
+            compares: false,
             data_sets,
             count: 0,
             in_data: Data::EMPTY,
-            in_command: Data::EMPTY,
+            newest: Data::EMPTY,
+            commands: Kinds::NONE,
         }
+    }
+
+    /// All writes, and those to keep. Two that stand in no command and in the same data sets are one; the higher number
+    /// stays, because order is all that a number says. No newer write is in the same sets as the newest of any.
+    #[inline]
+    fn writes(&self) -> (Data, Data) {
+        let (in_data, in_command) = (self.in_data.sound(), self.commands.writes());
+        let alone = in_data.without(in_command);
+        let kept = self.newest.with(alone.newest()).both(alone);
+        let stays = |write: &WriteNumber| self.alike(*write, alone).newest() == *write;
+        let others = alone.without(kept).writes().filter(stays);
+        let kept = others.fold(kept.union(in_command), Data::with);
+        (in_data.union(in_command), kept)
+    }
+
+    /// Those among so many writes that are in the same data sets as this one.
+    fn alike(&self, write: WriteNumber, among: Data) -> Data {
+        let sets = &self.data_sets[..self.count];
+        sets.iter().fold(among, |alike, set| {
+            if set.contains(write) {
+                alike.both(*set)
+            } else {
+                alike.without(*set)
+            }
+        })
     }
 
     /// The highest ID to which something refers.
@@ -318,44 +394,41 @@ impl<'a> Look<'a> {
 impl Visitor for Look<'_> {
     #[inline]
     fn id(&mut self, id: &mut Id) {
-        let bit = 1 << id.0;
-        self.in_order &= bit <= self.used + 1;
-        self.used |= bit;
+        self.used |= 1 << id.0;
+        self.early |= self.used & (self.used + 1);
     }
 
     #[inline]
     fn offset(&mut self, under: Id, offset: &mut Offset) {
-        let slot = usize::from(under.0);
-        let Extents {
-            bases, low, high, ..
-        } = &mut *self.extents;
-        let retired = *offset < bases[slot];
-        high[slot] = high[slot].max(*offset);
-        low[slot] = if retired {
-            low[slot]
-        } else {
-            low[slot].min(*offset)
-        };
-        self.retired |= retired;
+        self.references.add(under, *offset);
+    }
+
+    #[inline]
+    fn byte(&mut self, under: Id, byte: &mut Byte) {
+        self.offset(under, &mut byte.offset_before());
     }
 
     #[inline]
     fn data(&mut self, data: &mut Data) {
         self.in_data = self.in_data.union(*data);
+        self.newest = self.newest.with(data.newest());
         self.data_sets[self.count] = *data;
         self.count += 1;
     }
 
     #[inline]
     fn tokens(&mut self, tokens: &mut Tokens) {
-        self.in_command = self.in_command.union(tokens.writes());
+        self.commands = self.commands.and(*tokens);
     }
 
     #[inline]
     fn token(&mut self, token: &mut Token) {
-        if let Some((write, _)) = token.as_write() {
-            self.in_command = self.in_command.with(write);
-        }
+        self.commands = self.commands.with(*token);
+    }
+
+    #[inline]
+    fn comparing(&mut self) {
+        self.compares = true;
     }
 }
 
@@ -404,7 +477,7 @@ impl Visitor for Appearance {
 impl Visitor for Shift<'_> {
     #[inline]
     fn offset(&mut self, under: Id, offset: &mut Offset) {
-        let slot = usize::from(under.0);
+        let slot = place(under);
         *offset = match slot {
             0 => ReplOffset(0),
             _ => from((*offset).max(self.bases[slot].plus(-1)), self.zeros[slot]),
@@ -443,7 +516,8 @@ impl Visitor for Renumbering {
 }
 
 #[inline]
-fn visit_node(node: &mut Node, axis: Id, visitor: &mut impl Visitor) {
+fn visit_node(node: &mut Node, visitor: &mut impl Visitor) {
+    let axis = axis(node);
     visitor.data(&mut node.data);
     visitor.offset(axis, &mut node.offset);
     if let Some(backlog) = &mut node.backlog {
@@ -454,6 +528,7 @@ fn visit_node(node: &mut Node, axis: Id, visitor: &mut impl Visitor) {
     visitor.id(&mut node.id);
     visitor.id(&mut node.told);
     if let Some(former) = &mut node.secondary {
+        visitor.comparing();
         // The limit is a place in both histories.
         let mut again = former.limit;
         visitor.byte(former.id, &mut again);
@@ -484,7 +559,12 @@ fn visit_node(node: &mut Node, axis: Id, visitor: &mut impl Visitor) {
 /// Some offsets of a link stand there without an ID: what the replica acknowledges is counted under the ID that it
 /// follows, what a primary has yet to send under that of the primary's own offset.
 #[inline]
-fn visit_link(link: &mut Link, replica: &Node, axes: [Id; MAX_NODES], visitor: &mut impl Visitor) {
+fn visit_link(
+    link: &mut Link,
+    replica: usize,
+    nodes: &[Node; MAX_NODES],
+    visitor: &mut impl Visitor,
+) {
     if let Some(Request {
         wanted: Some((id, byte)),
     }) = &mut link.request
@@ -505,17 +585,21 @@ fn visit_link(link: &mut Link, replica: &Node, axes: [Id; MAX_NODES], visitor: &
     if let Some(label) = &mut link.announced {
         visitor.label(label);
     }
-    let following = replica.following.map_or(Id::ANONYMOUS, |label| label.id);
+    let following = || {
+        nodes[replica]
+            .following
+            .map_or(Id::ANONYMOUS, |label| label.id)
+    };
     if let Some(offset) = &mut link.acknowledgement {
-        visitor.offset(following, offset);
+        visitor.offset(following(), offset);
     }
     if let Some(offset) = &mut link.acknowledged {
-        visitor.offset(following, offset);
+        visitor.offset(following(), offset);
     }
     if let Some(offset) = &mut link.unsent_from {
-        let under = match replica.role {
+        let under = match nodes[replica].role {
             Role::Primary => Id::ANONYMOUS,
-            Role::ReplicaOf(parent) => axes[parent as usize],
+            Role::ReplicaOf(parent) => axis(&nodes[parent as usize]),
         };
         visitor.offset(under, offset);
     }
@@ -525,7 +609,7 @@ fn visit_link(link: &mut Link, replica: &Node, axes: [Id; MAX_NODES], visitor: &
         ..
     }) = &mut link.stale
     {
-        visitor.offset(axes[*at as usize], offset);
+        visitor.offset(axis(&nodes[*at as usize]), offset);
     }
 }
 
@@ -544,30 +628,14 @@ fn axis(node: &Node) -> Id {
     }
 }
 
-/// Two writes that stand in no command and in the same data sets are one; the higher number stays, because
-/// order is all that a number says.
-fn writes_to_keep(in_data: Data, in_command: Data, sets: &[Data]) -> Data {
-    let alone = in_data.without(in_command);
-    if alone.writes().nth(1).is_none() {
-        return alone.union(in_command);
-    }
-    let alike = |write: WriteNumber| {
-        sets.iter().fold(alone, |alike, set| {
-            if set.contains(write) {
-                alike.both(*set)
-            } else {
-                alike.without(*set)
-            }
-        })
-    };
-    let newest = alone.newest();
-    let stays = |write: &WriteNumber| *write == newest || alike(*write).newest() == *write;
-    alone.writes().filter(stays).fold(in_command, Data::with)
+/// The index of what belongs to an ID.
+fn place(id: Id) -> usize {
+    usize::from(id.0) % PLACES
 }
 
 /// Where each history begins; for the anonymous ID, which has none, zero.
 fn bases(histories: &[History; IDS]) -> ById<Offset> {
-    let mut bases = [ReplOffset(0); IDS + 1];
+    let mut bases = [ReplOffset(0); PLACES];
     for (base, history) in bases[1..].iter_mut().zip(histories) {
         *base = history.base;
     }

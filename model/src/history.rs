@@ -6,6 +6,7 @@
 //! its writes move no offset: its history begins anew one unit further on, each time with the new data, and every label
 //! up to the present offset is retired.
 
+use crate::offset::ReplOffset;
 use crate::token::{Begun, COMMAND_UNITS, Data, Token, Tokens};
 use crate::world::Offset;
 
@@ -42,11 +43,8 @@ impl History {
         }
     }
 
-    /// Whether there is nothing in it.
-    pub(crate) const fn is_blank(&self) -> bool {
-        let begins = self.base.0.cast_unsigned() as u64 | (self.base_data.bits() as u64) << 16;
-        begins | self.tokens.bits() == 0
-    }
+    /// A history with nothing in it.
+    pub(crate) const BLANK: Self = Self::beginning(ReplOffset(0), Data::EMPTY);
 
     /// The offset after the last command.
     pub fn end(&self) -> Offset {
