@@ -53,7 +53,7 @@ impl World {
             stranger,
             broken,
         } = self;
-        let named = histories.iter().rposition(|history| !history.is_blank());
+        let named = histories.iter().rposition(|history| *history != History::BLANK);
         let named = named.map_or(0, |last| last + 1);
         let there = ..usize::from(*count);
 
