@@ -148,7 +148,10 @@ impl World {
     fn forget_unreferenced(&mut self, look: &mut Look) -> bool {
         let highest = usize::from(look.highest());
         let in_common = look.compares.then(|| {
-            let mut low = std::array::from_fn(|place| look.references.lowest(place));
+            let mut low = [ReplOffset(i16::MAX); PLACES];
+            for (low, id) in low[1..=highest].iter_mut().zip(1..) {
+                *low = look.references.lowest(id);
+            }
             self.share_lowest(&mut low);
             low
         });
