@@ -15,6 +15,7 @@
 
 use crate::history::{History, Meaning};
 use crate::offset::ReplOffset;
+use crate::parts::Parts;
 use crate::token::{COMMAND_UNITS, Data, Kinds, MAX_WRITES, Token, Tokens, WriteNumber};
 use crate::world::{
     Byte, Connection, IDS, Id, Label, Link, MAX_NODES, Node, Offset, Reply, Request, Role, World,
@@ -104,21 +105,24 @@ impl World {
     /// Puts the world into canonical form, and answers how many writes it tells apart. One look at every field finds
     /// that most worlds are in canonical form already.
     pub fn make_canonical(&mut self) -> WriteNumber {
-        let mut references = References::none(&self.histories);
+        let mut references = References::none(&self.histories[..usize::from(self.named)]);
         let mut data_sets = [Data::EMPTY; DATA_SETS];
         let mut look = Look::new(&mut references, &mut data_sets);
         self.visit(&mut look);
         let highest = look.highest();
         if !self.forget_unreferenced(&mut look) {
+            self.touched = Parts::ALL;
             self.count_from_zero(highest);
         }
         if look.early != 0 {
+            self.touched = Parts::ALL;
             self.rename_by_appearance();
         }
         let (all, kept) = look.writes();
         if kept == all && kept.has_no_gap() {
             return kept.newest();
         }
+        self.touched = Parts::ALL;
         self.renumber_writes(highest, kept);
         kept.count()
     }
@@ -156,11 +160,15 @@ impl World {
             low
         });
         let mut from_zero = !look.references.any_nameless();
-        let (named, unnamed) = self.histories.split_at_mut(highest);
+        let held = highest.max(usize::from(self.named));
+        let mut forgot = held > highest;
+        let (named, unnamed) = self.histories[..held].split_at_mut(highest);
         for (history, id) in named.iter_mut().zip(1..) {
             if look.used >> id & 1 == 0 {
+                forgot |= *history != History::BLANK;
                 *history = History::BLANK;
             } else if !history.tokens.is_empty() {
+                let commands = history.tokens.len();
                 // Mostly the first command is still needed.
                 let low = match &in_common {
                     Some(low) => low[id],
@@ -171,11 +179,14 @@ impl World {
                     from_zero = false;
                 }
                 history.forget_after(look.references.highest(id));
+                forgot |= history.tokens.len() != commands;
             }
             from_zero &= history.base == ReplOffset(0) && !look.references.any_astray(id);
             visit_history(history, look);
         }
-        unnamed.copy_from_slice(&[History::BLANK; IDS][highest..]);
+        unnamed.fill(History::BLANK);
+        self.named = highest as u8;
+        self.touched = self.touched.and(Parts::HISTORIES.when(forgot));
         from_zero
     }
 
@@ -302,7 +313,7 @@ trait Visitor {
 }
 
 impl References {
-    fn none(histories: &[History; IDS]) -> Self {
+    fn none(histories: &[History]) -> Self {
         let mut first = [from(ReplOffset(0), MARGIN); PLACES];
         for (first, history) in first[1..].iter_mut().zip(histories) {
             *first = from(history.base, MARGIN);

@@ -29,6 +29,7 @@
 //! n²/2^65: one in four million for three million worlds.
 
 pub mod advice;
+mod bits;
 pub mod canonical;
 pub mod case;
 pub mod casting;
@@ -52,6 +53,7 @@ pub mod never;
 pub mod offset;
 pub mod oracle;
 pub mod packed;
+pub mod parts;
 pub mod property;
 pub mod prose;
 pub mod reach;

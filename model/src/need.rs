@@ -6,6 +6,7 @@
 //! without need says so itself, and a test shows that none applies where its need is not met. Where a guard is not
 //! what it should be ([`crate::mutate`]), every step is tried.
 
+use crate::bits;
 use crate::link::{PrimaryPhase, ReplicaPhase, Reply, Wire};
 use crate::step::Step;
 use crate::world::{Framing, MAX_NODES, NodeId, Role, World};
@@ -250,7 +251,7 @@ impl NeedsOfSteps {
         };
         for (place, &step) in steps.iter().enumerate() {
             needs.all |= 1 << place;
-            for need in bits(Needs::of(step).0.into()) {
+            for need in bits::places(Needs::of(step).0) {
                 needs.having[need] |= 1 << place;
             }
         }
@@ -259,20 +260,11 @@ impl NeedsOfSteps {
 
     /// The places of the steps whose needs are met by what was found at the node.
     pub fn met_by(&self, found: Needs) -> impl Iterator<Item = usize> + use<> {
-        let lacking = bits((Needs::ALL.0 & !found.0).into());
+        let lacking = bits::places(Needs::ALL.0 & !found.0);
         let blocked = lacking.fold(0, |blocked, need| blocked | self.having[need]);
         let first = self.first;
-        bits(self.all & !blocked).map(move |place| first + place)
+        bits::places(self.all & !blocked).map(move |place| first + place)
     }
-}
-
-/// The places of the bits that are set, lowest first.
-fn bits(mut set: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let lowest = (set != 0).then_some(set.trailing_zeros() as usize)?;
-        set &= set - 1;
-        Some(lowest)
-    })
 }
 
 /// What each primary knows of the connections of its replicas, a bit for each primary.

@@ -10,6 +10,7 @@ use crate::link::{
     Connection, ErrorReply, Link, PrimaryPhase, ReplicaPhase, Reply, Request, Stream, Wire,
 };
 use crate::offset::{NextByte, ReplOffset};
+use crate::parts::Parts;
 use crate::token::{Begun, Data, Database, Token, Tokens};
 use crate::world::{
     Backlog, Framing, IDS, Id, Label, MAX_NODES, Node, NodeId, Question, Role, Saved, Secondary,
@@ -45,37 +46,62 @@ impl World {
 
     /// The same, into words that are there already.
     pub fn pack_into(&self, packed: &mut Packed) {
+        self.pack_changed(&Packed::EMPTY, Parts::ALL, packed);
+    }
+
+    /// The same, where all but these parts are as in another world of as many nodes, of which the words are known.
+    pub fn pack_changed(&self, before: &Packed, changed: Parts, packed: &mut Packed) {
         let Self {
             count,
             nodes,
             links,
             histories,
+            named,
             stranger,
             broken,
+            touched: _,
         } = self;
-        let named = histories.iter().rposition(|history| *history != History::BLANK);
-        let named = named.map_or(0, |last| last + 1);
+        let mut head = Word::unread(before.words[0]);
+        let (_, linked_before): (u8, u8) = (head.take(), head.take());
         let there = ..usize::from(*count);
-
-        let mut rest = &mut packed.words[1..];
-        for node in &nodes[there] {
-            pack_node(node, take_first_mut(&mut rest));
-        }
-        let mut linked = 0_u8;
-        for (place, link) in links[there].iter().enumerate() {
-            if !matches!(*link, Link::ABSENT) {
-                linked |= 1 << place;
-                pack_link(link, take_first_mut(&mut rest));
+        let mut known = &before.words[1..];
+        let mut room = Room(&mut packed.words[1..]);
+        for (node, id) in nodes[there].iter().zip(NodeId::ALL) {
+            let (words, before) = (room.take(), take_first(&mut known));
+            if changed.has_any(Parts::node(id)) {
+                pack_node(node, words);
+            } else {
+                *words = *before;
             }
         }
-        for history in &histories[..named] {
-            pack_history(history, take_first_mut(&mut rest));
+        let mut linked = 0_u8;
+        for (link, id) in links[there].iter().zip(NodeId::ALL) {
+            let bit = 1 << id as u8;
+            let before = (linked_before & bit != 0).then(|| take_first::<LINK_WORDS>(&mut known));
+            if changed.has_any(Parts::link(id)) {
+                if !matches!(*link, Link::ABSENT) {
+                    linked |= bit;
+                    pack_link(link, room.take());
+                }
+            } else if let Some(before) = before {
+                linked |= bit;
+                *room.take() = *before;
+            }
         }
-        if let Some(partner) = rest.first_mut() {
+        let named = named_among(&histories[..usize::from(*named)]);
+        for history in named {
+            let (words, before) = (room.take(), take_first(&mut known));
+            if changed.has_any(Parts::HISTORIES) {
+                pack_history(history, words);
+            } else {
+                *words = *before;
+            }
+        }
+        if let Some(partner) = room.0.first_mut() {
             *partner = 0;
         }
-        packed.len = MAX_WORDS - rest.len();
-        let parts = Word::of(count).and(&linked).and(&(named as u8));
+        packed.len = MAX_WORDS - room.0.len();
+        let parts = Word::of(count).and(&linked).and(&(named.len() as u8));
         packed.words[0] = parts.and(stranger).and(broken).bits;
     }
 
@@ -100,6 +126,7 @@ impl World {
                 *link = unpack_link(take_first(&mut rest));
             }
         }
+        world.named = named;
         for history in &mut world.histories[..usize::from(named)] {
             *history = unpack_history(take_first(&mut rest));
         }
@@ -107,14 +134,27 @@ impl World {
     }
 }
 
-/// Takes the room for some words from the front.
-#[inline]
-fn take_first_mut<'a, const N: usize>(room: &mut &'a mut [u64]) -> &'a mut [u64; N] {
-    let (first, rest) = std::mem::take(room)
-        .split_first_chunk_mut()
-        .expect("there is room for the widest world");
-    *room = rest;
-    first
+/// The histories up to the last one that has anything in it.
+fn named_among(histories: &[History]) -> &[History] {
+    let last = histories
+        .iter()
+        .rposition(|history| *history != History::BLANK);
+    &histories[..last.map_or(0, |last| last + 1)]
+}
+
+/// Words that have yet to be written.
+struct Room<'a>(&'a mut [u64]);
+
+impl<'a> Room<'a> {
+    /// Takes the room for some words from the front.
+    #[inline]
+    fn take<const N: usize>(&mut self) -> &'a mut [u64; N] {
+        let (first, rest) = std::mem::take(&mut self.0)
+            .split_first_chunk_mut()
+            .expect("there is room for the widest world");
+        self.0 = rest;
+        first
+    }
 }
 
 /// Takes some words from the front.
@@ -210,17 +250,18 @@ impl Squeezed {
     }
 
     /// The worlds, in the order in which they came.
-    pub fn worlds(&self) -> impl Iterator<Item = World> + '_ {
-        let (mut words, mut rest) = ([0; MAX_WORDS], &self.bytes[..]);
+    pub fn worlds(&self) -> impl Iterator<Item = Packed> + '_ {
+        let (mut packed, mut rest) = (Packed::EMPTY, &self.bytes[..]);
         (0..self.len).map(move |_| {
             let (pairs, mut bytes) = rest.split_first().expect("there is another world");
-            for pair in &mut words.as_chunks_mut().0[..usize::from(*pairs)] {
+            packed.len = 2 * usize::from(*pairs);
+            for pair in packed.words[..packed.len].as_chunks_mut().0 {
                 let (own, len) = unsqueezed(bytes.first_chunk().expect("a pair can be read whole"));
                 *pair = own;
                 bytes = &bytes[len..];
             }
             rest = bytes;
-            World::unpack(&words)
+            packed
         })
     }
 }

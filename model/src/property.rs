@@ -10,6 +10,7 @@ mod answers;
 mod labels;
 mod links;
 
+use crate::parts::Parts;
 use crate::rules::Setting;
 use crate::step::Step;
 use crate::world::{Label, NodeId, PrimaryPhase, Wire, World};
@@ -70,6 +71,8 @@ pub struct Edge<'a> {
     pub after: &'a World,
     /// Era and configuration.
     pub setting: &'a Setting,
+    /// What has changed.
+    changed: Parts,
 }
 
 /// A world, and how much of it has to be judged: what an invariant looks at.
@@ -80,40 +83,31 @@ pub struct Place<'a> {
     /// Era and configuration.
     pub setting: &'a Setting,
     /// What has to be judged.
-    change: Change,
+    change: Parts,
 }
 
-/// Which parts of a world a step has changed, a bit for each node and each link.
-#[derive(Clone, Copy)]
-struct Change {
-    nodes: u8,
-    links: u8,
-    histories: bool,
-}
+impl<'a> Edge<'a> {
+    /// A step from one world to another.
+    pub fn new(before: &'a World, step: Step, after: &'a World, setting: &'a Setting) -> Self {
+        let changed = after.difference(before, Parts::ALL);
+        Self::changing(changed, before, step, after, setting)
+    }
 
-impl Change {
-    const EVERYTHING: Self = Self {
-        nodes: u8::MAX,
-        links: u8::MAX,
-        histories: true,
-    };
-
-    fn between(before: &World, after: &World) -> Self {
-        let mut change = Self {
-            nodes: 0,
-            links: 0,
-            histories: before.histories != after.histories,
-        };
-        for node in after.node_ids() {
-            let bit = 1 << node as u8;
-            if before.node(node) != after.node(node) {
-                change.nodes |= bit;
-            }
-            if before.link(node) != after.link(node) {
-                change.links |= bit;
-            }
+    /// The same, where it is known what has changed.
+    pub const fn changing(
+        changed: Parts,
+        before: &'a World,
+        step: Step,
+        after: &'a World,
+        setting: &'a Setting,
+    ) -> Self {
+        Self {
+            before,
+            step,
+            after,
+            setting,
+            changed,
         }
-        change
     }
 }
 
@@ -123,41 +117,46 @@ impl<'a> Place<'a> {
         Self {
             world,
             setting,
-            change: Change::EVERYTHING,
+            change: Parts::among(world.count),
         }
     }
 
-    /// A world that one step leads to from a world in which every invariant that is watched holds: what has not
-    /// changed need not be judged again.
-    pub fn after_sound(before: &World, world: &'a World, setting: &'a Setting) -> Self {
+    /// A world that one step leads to from a world in which every invariant that is watched holds: only what has
+    /// changed need be judged.
+    pub const fn changed(world: &'a World, change: Parts, setting: &'a Setting) -> Self {
         Self {
             world,
             setting,
-            change: Change::between(before, world),
+            change: change.both(Parts::among(world.count)),
         }
     }
 
     /// Whether a node has to be judged.
-    fn concerns_node(&self, node: NodeId) -> bool {
-        self.change.nodes >> node as u8 & 1 == 1
+    const fn concerns_node(&self, node: NodeId) -> bool {
+        self.change.has_any(Parts::node(node))
+    }
+
+    /// Whether what truly happened has to be judged.
+    const fn concerns_histories(&self) -> bool {
+        self.change.has_any(Parts::HISTORIES)
     }
 
     /// Whether a link has to be judged, or a node at one of its ends.
     fn concerns_ends(&self, replica: NodeId) -> bool {
         let parent = self.world.parent(replica);
-        self.change.links >> replica as u8 & 1 == 1
+        self.change.has_any(Parts::link(replica))
             || self.concerns_node(replica)
             || parent.is_some_and(|parent| self.concerns_node(parent))
     }
 
     /// The nodes to be judged.
     fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
-        nodes_in(self.change.nodes, self.world)
+        self.change.nodes()
     }
 
     /// The replicas whose link has to be judged, the nodes at its ends apart.
     fn links(&self) -> impl Iterator<Item = NodeId> + use<> {
-        nodes_in(self.change.links, self.world)
+        self.change.links()
     }
 
     /// The replicas whose link has to be judged together with the nodes at its ends.
@@ -169,15 +168,13 @@ impl<'a> Place<'a> {
 
     /// The nodes to be judged where what truly happened is read too.
     fn nodes_by_history(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let all = if self.change.histories { u8::MAX } else { 0 };
-        nodes_in(all | self.change.nodes, self.world)
+        let all = if self.concerns_histories() {
+            Parts::among(self.world.count)
+        } else {
+            self.change
+        };
+        all.nodes()
     }
-}
-
-/// The nodes there are among those with a bit.
-fn nodes_in(bits: u8, world: &World) -> impl Iterator<Item = NodeId> + use<> {
-    let nodes = world.node_ids();
-    nodes.filter(move |&node| bits >> node as u8 & 1 == 1)
 }
 
 impl Property {

@@ -47,6 +47,8 @@
 //! other interplay several times over, and the one that matters (an offset that moves without data, beside a
 //! backlog) is all in `pings`. `everything` has them, with a backlog of one command.
 
+use crate::history::History;
+use crate::parts::Parts;
 use crate::rulebook::{BacklogBirth, Rulebook};
 use crate::rules::Setting;
 use crate::step::Step;
@@ -494,12 +496,14 @@ impl Scope {
         self.admits_writes(world, world.writes_in_use().newest())
     }
 
-    /// The same, for a world that is known to tell so many writes apart.
+    /// The same, for a world that tells so many writes apart.
     pub fn admits_writes(&self, world: &World, writes: WriteNumber) -> bool {
-        let short = world
-            .histories
-            .iter()
-            .all(|history| history.tokens.len() <= self.lag_commands);
+        self.admits_change(world, writes, Parts::among(world.count))
+    }
+
+    /// The same, for one that differs only in these parts from another that lies inside.
+    pub fn admits_change(&self, world: &World, writes: WriteNumber, changed: Parts) -> bool {
+        let short = |history: &History| history.tokens.len() <= self.lag_commands;
         let countable = writes < MAX_WRITES;
         // A step adds a write with its SELECT, or its brackets; where it has neither, no room is kept for it.
         let select = usize::from(self.databases);
@@ -508,11 +512,15 @@ impl Scope {
         } else {
             select
         };
-        let sendable = |link: &Link| link.stream.tokens.len() + select + write <= MAX_TOKENS;
-        short
-            && countable
-            && world.links.iter().all(sendable)
-            && (self.stale || world.links.iter().all(|link| link.stale.is_none()))
+        let fits = |link: &Link| {
+            let sendable = link.stream.tokens.len() + select + write <= MAX_TOKENS;
+            sendable && (self.stale || link.stale.is_none())
+        };
+        countable
+            && changed
+                .histories()
+                .all(|id| world.history(id).is_none_or(short))
+            && changed.links().all(|replica| fits(world.link(replica)))
     }
 
     /// What nothing will ever read again in this scope:

@@ -2,6 +2,7 @@
 
 use crate::need::{Needs, NeedsOfSteps};
 use crate::packed::Packed;
+use crate::parts::Parts;
 use crate::property::{Edge, Place, Property, broken_in, broken_of};
 use crate::rulebook::Rulebook;
 use crate::rules::{Mutant, Setting};
@@ -125,7 +126,7 @@ impl Search {
     /// and after a violation.
     pub fn next(&self, world: &World, step: Step) -> Option<World> {
         let mut next = self.outcome(world, step)?;
-        self.settle(world, step, &mut next).then(|| {
+        self.settle(world, step, &mut next).map(|_| {
             self.judge(world, &mut next);
             next
         })
@@ -137,13 +138,13 @@ impl Search {
     pub fn each_next<B>(
         &self,
         world: &World,
-        mut show: impl FnMut(usize, &mut World) -> ControlFlow<B>,
+        mut show: impl FnMut(usize, &mut World, Parts) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         for (place, step) in self.steps_from(world) {
             if let Some(next) = &mut self.outcome(world, step)
-                && self.settle(world, step, next)
+                && let Some(changed) = self.settle(world, step, next)
             {
-                show(place, next)?;
+                show(place, next, changed)?;
             }
         }
         ControlFlow::Continue(())
@@ -154,38 +155,39 @@ impl Search {
         goes_on.then(|| step.outcome(world, &self.setting))?
     }
 
-    /// Puts the outcome of a step into canonical form, with the properties that the step breaks. Answers whether it is
-    /// another world, and within the scope. Far fewer steps come here than are tried.
+    /// Puts the outcome of a step into canonical form, with the properties that the step breaks. Answers which parts of
+    /// it may have changed; `None` where it is the same world, or lies outside the scope. Far fewer steps come here than
+    /// are tried.
     #[inline(never)]
-    fn settle(&self, world: &World, step: Step, next: &mut World) -> bool {
-        if *next == *world {
-            return false;
+    fn settle(&self, world: &World, step: Step, next: &mut World) -> Option<Parts> {
+        let mut changed = next.difference(world, next.touched);
+        if changed == Parts::NONE {
+            return None;
         }
-        let edge = Edge {
-            before: world,
-            step,
-            after: next,
-            setting: &self.setting,
-        };
+        let edge = Edge::changing(changed, world, step, next, &self.setting);
         let claimed = self.claim.is_none_or(|holds| holds(&edge));
         let mut broken = broken_of(&edge, self.watched) | if claimed { 0 } else { CLAIM_BIT };
         let unseen = self.scope.unseen(next, &self.setting.book);
         if !unseen.is_empty() {
             // What is forgotten is judged before.
-            let place = Place::after_sound(world, next, &self.setting);
+            let place = Place::changed(next, changed, &self.setting);
             broken |= broken_in(&place, self.watched);
             unseen.forget(next);
-            if broken == 0 && *next == *world {
-                return false;
+            changed = next.difference(world, next.touched);
+            if broken == 0 && changed == Parts::NONE {
+                return None;
             }
         }
         let writes = if self.canonical {
+            next.touched = changed;
             next.make_canonical()
         } else {
             next.writes_in_use().newest()
         };
         next.broken = broken;
-        self.scope.admits_writes(next, writes)
+        let changed = std::mem::replace(&mut next.touched, Parts::NONE);
+        let inside = self.scope.admits_change(next, writes, changed);
+        inside.then_some(changed)
     }
 
     /// Judges the invariants in a world that one step has led to from this one: all of it where another arrangement of its
@@ -194,7 +196,8 @@ impl Search {
         let place = if self.symmetry {
             Place::new(world, &self.setting)
         } else {
-            Place::after_sound(before, world, &self.setting)
+            let changed = world.difference(before, Parts::ALL);
+            Place::changed(world, changed, &self.setting)
         };
         world.broken |= broken_in(&place, self.watched);
     }

@@ -216,12 +216,16 @@ impl Level<'_> {
     fn expand(&self, batch: &mut Batch, tally: &mut Tally) {
         for (origin, world) in batch.worlds.iter().enumerate() {
             let mut degree = 0;
-            let ControlFlow::Continue(()) = self.search.each_next(world, |place, next| {
+            let ControlFlow::Continue(()) = self.search.each_next(world, |place, next, changed| {
                 degree += 1;
                 tally.fired[place] += 1;
-                batch
-                    .next
-                    .add(origin, |packed| self.search.pack(next, packed));
+                batch.next.add(origin, |packed| {
+                    if self.search.symmetry {
+                        *packed = next.least();
+                    } else {
+                        next.pack_changed(&batch.packed[origin], changed, packed);
+                    }
+                });
                 ControlFlow::<Infallible>::Continue(())
             });
             tally.degrees[degree] += 1;
@@ -246,6 +250,7 @@ impl Level<'_> {
 #[derive(Default)]
 struct Batch {
     worlds: Vec<World>,
+    packed: Vec<Packed>,
     next: Successors,
 }
 
@@ -260,9 +265,13 @@ struct Successors {
 
 impl Batch {
     /// Takes the next worlds, whose successors are not known yet; false when there are none.
-    fn take(&mut self, worlds: &mut impl Iterator<Item = World>) -> bool {
+    fn take(&mut self, worlds: &mut impl Iterator<Item = Packed>) -> bool {
+        self.packed.clear();
+        self.packed.extend(worlds.take(AT_ONCE));
         self.worlds.clear();
-        self.worlds.extend(worlds.take(AT_ONCE));
+        let own = self.packed.iter();
+        self.worlds
+            .extend(own.map(|packed| World::unpack(packed.words())));
         self.next.asked.clear();
         self.next.origins.clear();
         !self.worlds.is_empty()

@@ -17,6 +17,7 @@ pub use crate::link::{
     Connection, ErrorReply, Link, PrimaryPhase, ReplicaPhase, Reply, Request, Stream, Wire,
 };
 use crate::offset::{NextByte, ReplOffset};
+use crate::parts::Parts;
 use crate::rulebook::Framings;
 use crate::token::{Begun, COMMAND_UNITS, Data, Database, MAX_WRITES, Tokens, WriteNumber};
 use clap::ValueEnum;
@@ -254,15 +255,20 @@ pub struct World {
     /// How many nodes there are; the places behind them stay as they were made.
     pub count: u8,
     /// For each node, its link to its primary; unused for a primary.
-    pub links: [Link; MAX_NODES],
+    pub(crate) links: [Link; MAX_NODES],
     /// The servers.
-    pub nodes: [Node; MAX_NODES],
+    pub(crate) nodes: [Node; MAX_NODES],
     /// What truly happened under each ID; the anonymous one has none.
-    pub histories: [History; IDS],
+    pub(crate) histories: [History; IDS],
+    /// How many of the histories may have anything in them; those behind are blank.
+    pub(crate) named: u8,
     /// The stranger, if there.
     pub stranger: Option<Stranger>,
     /// Which properties the last step broke; see [`crate::property`]. Zero in every world of a right server.
     pub broken: u32,
+    /// What somebody had in hand to change it since this was empty: of whatever else is in a world, an engine knows that
+    /// it is as before. Not part of the state.
+    pub(crate) touched: Parts,
 }
 
 impl Node {
@@ -400,14 +406,33 @@ impl World {
             nodes: [Node::new(Role::Primary); MAX_NODES],
             links: [Link::ABSENT; MAX_NODES],
             histories: [History::beginning(ReplOffset(0), Data::EMPTY); IDS],
+            named: 0,
             stranger: None,
             broken: 0,
+            touched: Parts::NONE,
         }
     }
 
     /// A fresh pair: two empty servers, the second configured to follow the first.
     pub fn pair() -> Self {
         Topology::Pair.beginning()
+    }
+
+    /// Which of these parts are not as in another world of as many nodes.
+    pub fn difference(&self, other: &Self, among: Parts) -> Parts {
+        let among = among.both(Parts::among(self.count));
+        let mut differing = Parts::STRANGER.when(self.stranger != other.stranger);
+        for id in among.nodes() {
+            differing = differing.and(Parts::node(id).when(self.node(id) != other.node(id)));
+        }
+        for id in among.links() {
+            differing = differing.and(Parts::link(id).when(self.link(id) != other.link(id)));
+        }
+        for id in among.histories() {
+            let differs = self.history(id) != other.history(id);
+            differing = differing.and(Parts::history(id).when(differs));
+        }
+        differing
     }
 
     /// Every node there is, in the order of the arrays.
@@ -423,6 +448,7 @@ impl World {
 
     /// A node, to change it.
     pub const fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        self.touched = self.touched.and(Parts::node(id));
         &mut self.nodes[id as usize]
     }
 
@@ -433,6 +459,7 @@ impl World {
 
     /// The same, to change it.
     pub const fn link_mut(&mut self, replica: NodeId) -> &mut Link {
+        self.touched = self.touched.and(Parts::link(replica));
         &mut self.links[replica as usize]
     }
 
@@ -485,7 +512,11 @@ impl World {
 
     /// The same, to change it.
     pub fn history_mut(&mut self, id: Id) -> Option<&mut History> {
-        (id != Id::ANONYMOUS).then(|| &mut self.histories[usize::from(id.0) - 1])
+        (id != Id::ANONYMOUS).then(|| {
+            self.touched = self.touched.and(Parts::history(id));
+            self.named = self.named.max(id.0);
+            &mut self.histories[usize::from(id.0) - 1]
+        })
     }
 
     /// Names a new history: the lowest ID to which nothing in the world refers, nor did `before` the step: a

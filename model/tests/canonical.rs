@@ -11,7 +11,7 @@ use psync_model::search::Search;
 use psync_model::step::Step;
 use psync_model::token::{Data, Tokens};
 use psync_model::walk::fingerprint;
-use psync_model::world::{Backlog, Id, Secondary, World};
+use psync_model::world::{Backlog, Id, NodeId, Secondary, World};
 use std::collections::HashSet;
 
 /// The worlds along a plan: as the rules leave them, and in canonical form after each step.
@@ -36,12 +36,7 @@ fn searches() -> impl Iterator<Item = Search> {
 fn enabled(search: &Search, world: &World) -> Vec<(Step, u32)> {
     let steps = search.steps.iter().filter_map(|&step| {
         let after = step.apply(world, &search.setting)?;
-        let edge = Edge {
-            before: world,
-            step,
-            after: &after,
-            setting: &search.setting,
-        };
+        let edge = Edge::new(world, step, &after, &search.setting);
         // A step that changes only what nothing can tell, as a restart of a nameless primary, is none.
         let (was, is) = (search.settled(*world), search.settled(after));
         let inside = was != is && search.scope.admits(&is);
@@ -132,7 +127,7 @@ fn random_plans_stay_inside_the_walked_graph() {
 /// A scope forgets the former name of a node without backlog; a node that remembers it must answer as if it had not.
 #[test]
 fn a_former_name_is_good_for_nothing_without_a_backlog() {
-    let mut node = World::pair().nodes[0];
+    let mut node = *World::pair().node(NodeId::Primary);
     node.secondary = Some(Secondary {
         id: Id(1),
         limit: NextByte(1),
@@ -150,6 +145,6 @@ fn a_former_name_is_good_for_nothing_without_a_backlog() {
 fn worlds_that_differ_in_data_stay_different() {
     let world = World::pair();
     let mut written = world;
-    written.nodes[0].data = Data::EMPTY.with(1);
+    written.node_mut(NodeId::Primary).data = Data::EMPTY.with(1);
     assert_ne!(written.canonical(), world.canonical());
 }

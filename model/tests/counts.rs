@@ -135,5 +135,5 @@ fn larger_scopes_are_counted_by_the_walk_alone() {
 
 #[test]
 fn the_size_of_a_world_is_what_the_memory_estimates_assume() {
-    expect!["776"].assert_eq(&size_of::<psync_model::world::World>().to_string());
+    expect!["784"].assert_eq(&size_of::<psync_model::world::World>().to_string());
 }

@@ -7,7 +7,7 @@ use psync_model::property::has_converged;
 use psync_model::rulebook::{Era, Rulebook};
 use psync_model::scope;
 use psync_model::search::Search;
-use psync_model::world::World;
+use psync_model::world::{NodeId, World};
 use std::fmt::Write;
 
 const MAX_WORLDS: usize = 1_000_000;
@@ -90,7 +90,8 @@ fn a_silent_replica_is_never_known_to_have_caught_up() {
     for era in [Era::Psync, Era::Psync2, Era::Psync2V7] {
         let stuck = stuck("no-acknowledgement-after-continue", era).expect("the fault exists here");
         assert_eq!(stuck.ending, Ending::Terminal);
-        assert_eq!(stuck.world.nodes[0].data, stuck.world.nodes[1].data);
+        let data = |node| stuck.world.node(node).data;
+        assert_eq!(data(NodeId::Primary), data(NodeId::Replica));
     }
 }
 

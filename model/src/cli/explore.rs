@@ -211,10 +211,8 @@ impl Explorer {
 
     /// The world after a step; a check ends at a violation, an exploration goes on to see what comes of it.
     fn next(&self, place: &Place, step: Step) -> Option<World> {
-        let open = World {
-            broken: 0,
-            ..place.canonical
-        };
+        let mut open = place.canonical;
+        open.broken = 0;
         self.search.next(&open, step)
     }
 

@@ -95,12 +95,7 @@ pub(crate) fn truth(
     moment: &Moment,
     setting: &Setting,
 ) -> (&'static str, &'static str) {
-    let edge = Edge {
-        before: &moment.before,
-        step: moment.step,
-        after: &moment.after,
-        setting,
-    };
+    let edge = Edge::new(&moment.before, moment.step, &moment.after, setting);
     match (property, property.holds(&edge)) {
         (Property::L1, _) => ("ps-open", "(about whole behaviours)"),
         (_, true) => ("ps-holds", "holds"),

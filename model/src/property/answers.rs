@@ -42,7 +42,7 @@ pub(super) fn continued_exactly(edge: &Edge<'_>) -> bool {
 
 /// S4.
 pub(super) fn snapshots_match_their_labels(place: &Place<'_>) -> bool {
-    let concerned = |replica: &NodeId| place.change.histories || place.concerns_ends(*replica);
+    let concerned = |replica: &NodeId| place.concerns_histories() || place.concerns_ends(*replica);
     place.world.node_ids().filter(concerned).all(|replica| {
         let Some(parent) = place.world.parent(replica) else {
             return true;
@@ -149,7 +149,7 @@ pub(super) fn whoever_can_be_continued_is(edge: &Edge<'_>) -> bool {
 
 /// Whoever takes a new name shares with the former one everything it has at that moment.
 fn remembers_too_little(edge: &Edge<'_>) -> bool {
-    edge.after.node_ids().any(|node| {
+    edge.changed.nodes().any(|node| {
         let (before, after) = (edge.before.node(node), edge.after.node(node));
         after.secondary.is_some_and(|former| {
             let is_new = after.secondary != before.secondary && former.id != after.id;

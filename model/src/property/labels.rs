@@ -188,7 +188,7 @@ pub(super) fn data_stay_until_replaced(edge: &Edge<'_>) -> bool {
     );
     replaced
         || edge.step.is_restart()
-        || edge.after.node_ids().all(|node| {
+        || edge.changed.nodes().all(|node| {
             let (before, after) = (edge.before.node(node).data, edge.after.node(node).data);
             before.sound().without(after) == Data::EMPTY
         })
@@ -196,7 +196,7 @@ pub(super) fn data_stay_until_replaced(edge: &Edge<'_>) -> bool {
 
 /// S15. A snapshot may begin anywhere; only going on may not go back.
 pub(super) fn offsets_do_not_go_back(edge: &Edge<'_>) -> bool {
-    edge.after.node_ids().all(|node| {
+    edge.changed.nodes().all(|node| {
         let (before, after) = (edge.before.node(node), edge.after.node(node));
         let produced =
             before.id != after.id || before.id == Id::ANONYMOUS || after.offset >= before.offset;

@@ -99,8 +99,13 @@ fn die(next: &mut World, node: NodeId) {
             sever(next, replica);
             next.link_mut(replica).primary_forgets();
         }
-        let link = next.link_mut(replica);
-        link.stale = link.stale.filter(|stale| stale.at != node);
+        if next
+            .link(replica)
+            .stale
+            .is_some_and(|stale| stale.at == node)
+        {
+            next.link_mut(replica).stale = None;
+        }
     }
     let own = next.node_mut(node);
     own.data = own.saved.map_or(Data::EMPTY, |saved| saved.data);

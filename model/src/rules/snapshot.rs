@@ -60,12 +60,12 @@ pub fn start_snapshot(
             announce(&mut next, setting, replica, label);
         }
     }
-    for stale in stale_at(&mut next, node) {
+    each_stale_at(&mut next, node, |stale| {
         if stale.phase == PrimaryPhase::Waiting {
             stale.phase = PrimaryPhase::Accumulating;
             stale.unsent_from = Some(label.offset);
         }
-    }
+    });
     Some(next)
 }
 
@@ -98,11 +98,13 @@ fn is_waited_for(world: &World, node: NodeId, phase: PrimaryPhase) -> bool {
 }
 
 /// The older connections that a node still believes in.
-fn stale_at(next: &mut World, node: NodeId) -> impl Iterator<Item = &mut Connection> {
-    next.links
-        .iter_mut()
-        .flat_map(|link| &mut link.stale)
-        .filter(move |stale| stale.at == node)
+fn each_stale_at(next: &mut World, node: NodeId, change: impl Fn(&mut Connection)) {
+    let believed = |connection: Connection| connection.at == node;
+    for replica in next.node_ids() {
+        if next.link(replica).stale.is_some_and(believed) {
+            next.link_mut(replica).stale.as_mut().map(&change);
+        }
+    }
 }
 
 /// A replica without connection and without cached primary cannot say what its data are.
@@ -199,12 +201,12 @@ pub fn finish_snapshot(world: &World, setting: &Setting, node: NodeId) -> Option
             link.payload = (link.wire == Wire::Whole).then_some(snapshot);
         }
     }
-    for stale in stale_at(&mut next, node) {
+    each_stale_at(&mut next, node, |stale| {
         if stale.phase == PrimaryPhase::Accumulating {
             stale.phase = phase;
             stale.unsent_from = unsent_from;
         }
-    }
+    });
     trim(&mut next, setting, node);
     Some(next)
 }
@@ -241,10 +243,11 @@ pub fn fail_snapshot(
 
     let mut next = *world;
     next.node_mut(node).snapshot = None;
-    for link in &mut next.links {
-        let waits =
-            |stale: &Connection| stale.at == node && stale.phase == PrimaryPhase::Accumulating;
-        link.stale = link.stale.filter(|stale| !waits(stale));
+    let waits = |stale: Connection| stale.at == node && stale.phase == PrimaryPhase::Accumulating;
+    for replica in next.node_ids() {
+        if next.link(replica).stale.is_some_and(waits) {
+            next.link_mut(replica).stale = None;
+        }
     }
     for replica in world.replicas_of(node) {
         let link = next.link_mut(replica);

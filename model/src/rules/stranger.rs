@@ -67,8 +67,7 @@ pub fn stranger_leaves(world: &World, setting: &Setting, node: NodeId) -> Option
     world.stranger?;
     setting.requires(Guard::StrangerLeavesPrimary, world.is_primary(node))?;
 
-    Some(World {
-        stranger: None,
-        ..*world
-    })
+    let mut next = *world;
+    next.stranger = None;
+    Some(next)
 }

@@ -15,21 +15,19 @@ const LATER: u8 = 2;
 
 /// The same world in everything that means something.
 pub(crate) fn disguised(world: &World) -> World {
-    let mut histories = world.histories;
-    for (slot, history) in world.histories.iter().enumerate() {
-        let mut moved = *history;
+    let mut disguised = *world;
+    for name in (1..=IDS as u8).map(Id) {
+        let (Some(history), Some(moved)) = (world.history(name), disguised.history_mut(id(name)))
+        else {
+            continue;
+        };
         moved.base = offset(history.base);
         moved.base_data = data(history.base_data);
         moved.tokens = tokens(history.tokens);
-        histories[usize::from(id(Id(slot as u8 + 1)).0) - 1] = moved;
     }
-    let mut disguised = World {
-        histories,
-        ..*world
-    };
-    for place in world.node_ids().map(|node| node as usize) {
-        disguised.nodes[place] = node(world.nodes[place]);
-        disguised.links[place] = link(world.links[place]);
+    for place in world.node_ids() {
+        *disguised.node_mut(place) = node(*world.node(place));
+        *disguised.link_mut(place) = link(*world.link(place));
     }
     disguised
 }
