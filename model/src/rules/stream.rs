@@ -179,6 +179,10 @@ fn queue(next: &mut World, setting: &Setting, node: NodeId, token: Token) {
 ///
 /// Source: `PROTOCOL §3.6`; `feedReplicationBacklog`, Redis 2.8; `incrementalTrimReplicationBacklog`, Redis 7.0.
 pub fn trim(next: &mut World, setting: &Setting, node: NodeId) {
+    let too_long = |backlog: &Backlog| backlog.tokens.weight() > setting.backlog_commands;
+    if !next.node(node).backlog.as_ref().is_some_and(too_long) {
+        return;
+    }
     let kept_for_replicas = match setting.book.trim {
         Trim::Exact => None,
         Trim::UnsentBlocksStay => unsent_from(next, node),
