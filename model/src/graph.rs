@@ -67,7 +67,7 @@ impl Graph {
 
     fn expand(&mut self, search: &Search, from: WorldIndex, found: &mut HashMap<u64, WorldIndex>) {
         let world = self.worlds[from as usize];
-        let ControlFlow::Continue(()) = search.each_next(&world, |place, next, _| {
+        let ControlFlow::Continue(()) = search.each_next(&world, |place, next| {
             let new = self.worlds.len() as WorldIndex;
             let to = *found.entry(fingerprint(next)).or_insert(new);
             if to == new {

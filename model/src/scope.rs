@@ -48,7 +48,6 @@
 //! backlog) is all in `pings`. `everything` has them, with a backlog of one command.
 
 use crate::history::History;
-use crate::parts::Parts;
 use crate::rulebook::{BacklogBirth, Rulebook};
 use crate::rules::Setting;
 use crate::step::Step;
@@ -498,11 +497,6 @@ impl Scope {
 
     /// The same, for a world that tells so many writes apart.
     pub fn admits_writes(&self, world: &World, writes: WriteNumber) -> bool {
-        self.admits_change(world, writes, Parts::among(world.count))
-    }
-
-    /// The same, for one that differs only in these parts from another that lies inside.
-    pub fn admits_change(&self, world: &World, writes: WriteNumber, changed: Parts) -> bool {
         let short = |history: &History| history.tokens.len() <= self.lag_commands;
         let countable = writes < MAX_WRITES;
         // A step adds a write with its SELECT, or its brackets; where it has neither, no room is kept for it.
@@ -517,10 +511,8 @@ impl Scope {
             sendable && (self.stale || link.stale.is_none())
         };
         countable
-            && changed
-                .histories()
-                .all(|id| world.history(id).is_none_or(short))
-            && changed.links().all(|replica| fits(world.link(replica)))
+            && world.named_histories().iter().all(short)
+            && world.node_ids().all(|replica| fits(world.link(replica)))
     }
 
     /// What nothing will ever read again in this scope:

@@ -126,7 +126,9 @@ impl Search {
     /// and after a violation.
     pub fn next(&self, world: &World, step: Step) -> Option<World> {
         let mut next = self.outcome(world, step)?;
-        self.settle(world, step, &mut next).map(|_| {
+        let reached = self.judge_step(world, step, &mut next) && self.settle(&mut next);
+        reached.then(|| {
+            next.touched = Parts::NONE;
             self.judge(world, &mut next);
             next
         })
@@ -138,13 +140,30 @@ impl Search {
     pub fn each_next<B>(
         &self,
         world: &World,
-        mut show: impl FnMut(usize, &mut World, Parts) -> ControlFlow<B>,
+        mut show: impl FnMut(usize, &mut World) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        self.each_outcome(world, |place, next| {
+            if !self.settle(next) {
+                return ControlFlow::Continue(());
+            }
+            next.touched = Parts::NONE;
+            show(place, next)
+        })
+    }
+
+    /// Shows the same before [`Self::settle`] was asked: as the rules leave a world, what nobody sees apart, with the
+    /// properties that the step breaks. What has changed counts as touched. An engine that comes to the same outcome
+    /// again need not settle it again.
+    pub(crate) fn each_outcome<B>(
+        &self,
+        world: &World,
+        mut show: impl FnMut(usize, &mut World) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         for (place, step) in self.steps_from(world) {
             if let Some(next) = &mut self.outcome(world, step)
-                && let Some(changed) = self.settle(world, step, next)
+                && self.judge_step(world, step, next)
             {
-                show(place, next, changed)?;
+                show(place, next)?;
             }
         }
         ControlFlow::Continue(())
@@ -155,14 +174,13 @@ impl Search {
         goes_on.then(|| step.outcome(world, &self.setting))?
     }
 
-    /// Puts the outcome of a step into canonical form, with the properties that the step breaks. Answers which parts of
-    /// it may have changed; `None` where it is the same world, or lies outside the scope. Far fewer steps come here than
-    /// are tried.
+    /// Notes the properties that a step breaks, and forgets what nobody sees. Answers whether the outcome is another
+    /// world. Far fewer steps come here than are tried.
     #[inline(never)]
-    fn settle(&self, world: &World, step: Step, next: &mut World) -> Option<Parts> {
+    fn judge_step(&self, world: &World, step: Step, next: &mut World) -> bool {
         let mut changed = next.difference(world, next.touched);
         if changed == Parts::NONE {
-            return None;
+            return false;
         }
         let edge = Edge::changing(changed, world, step, next, &self.setting);
         let claimed = self.claim.is_none_or(|holds| holds(&edge));
@@ -174,20 +192,21 @@ impl Search {
             broken |= broken_in(&place, self.watched);
             unseen.forget(next);
             changed = next.difference(world, next.touched);
-            if broken == 0 && changed == Parts::NONE {
-                return None;
-            }
         }
-        let writes = if self.canonical {
-            next.touched = changed;
-            next.make_canonical()
-        } else {
-            next.writes_in_use().newest()
-        };
         next.broken = broken;
-        let changed = std::mem::replace(&mut next.touched, Parts::NONE);
-        let inside = self.scope.admits_change(next, writes, changed);
-        inside.then_some(changed)
+        next.touched = changed;
+        broken != 0 || changed != Parts::NONE
+    }
+
+    /// Puts the outcome of a step into canonical form, unless told otherwise. What that changes counts as touched. Answers
+    /// whether it lies in the scope.
+    pub(crate) fn settle(&self, outcome: &mut World) -> bool {
+        let writes = if self.canonical {
+            outcome.make_canonical()
+        } else {
+            outcome.writes_in_use().newest()
+        };
+        self.scope.admits_writes(outcome, writes)
     }
 
     /// Judges the invariants in a world that one step has led to from this one: all of it where another arrangement of its
@@ -220,5 +239,44 @@ impl Search {
             world.make_canonical();
         }
         world
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Graph;
+    use crate::rulebook::Era;
+    use crate::scope;
+    use std::convert::Infallible;
+
+    /// What no step has touched is packed as it was, and so it must be as it was.
+    #[test]
+    fn packing_what_was_touched_is_packing_everything() {
+        for era in Era::ALL {
+            for name in ["everything", "errors", "chain", "failover", "role-restarts"] {
+                let scope = scope::named(name)
+                    .expect("tests name scopes that exist")
+                    .scope;
+                let search = Search::new(era.rulebook(), scope);
+                for world in &Graph::explore(&search, 10_000).worlds {
+                    pack_both_ways(&search, world);
+                }
+            }
+        }
+    }
+
+    fn pack_both_ways(search: &Search, world: &World) {
+        let (before, mut packed) = (world.pack(), Packed::EMPTY);
+        let ControlFlow::Continue(()) = search.each_outcome(world, |_, outcome| {
+            let changed = std::mem::replace(&mut outcome.touched, Parts::NONE);
+            outcome.pack_changed(&before, changed, &mut packed);
+            assert_eq!(packed.words(), outcome.pack().words(), "from {world:?}");
+            search.settle(outcome);
+            let changed = changed.and(outcome.touched);
+            outcome.pack_changed(&before, changed, &mut packed);
+            assert_eq!(packed.words(), outcome.pack().words(), "from {world:?}");
+            ControlFlow::<Infallible>::Continue(())
+        });
     }
 }

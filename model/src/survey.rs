@@ -5,6 +5,7 @@
 //! breadth first, level by level, which makes every figure the same on any number of threads.
 
 use crate::packed::{Packed, Squeezed};
+use crate::parts::Parts;
 use crate::search::Search;
 use crate::seen::{Asked, Seen};
 use crate::step::Step;
@@ -58,6 +59,9 @@ pub struct Survey {
 
 /// How many worlds a thread takes at a time.
 const BLOCK: usize = 512;
+
+/// How many outcomes of steps a thread remembers.
+const REMEMBERED: usize = 1 << 15;
 
 /// How many worlds are expanded before anybody looks which of their successors are new.
 const AT_ONCE: usize = 32;
@@ -122,6 +126,7 @@ pub fn survey(search: &Search, means: Means, mut watch: impl FnMut(Progress) -> 
     seen.insert_all(&asked, |_| ());
     let mut total = Tally::new(search);
     total.next_level.push(Squeezed::of(&beginning));
+    let mut batches: Vec<Batch> = (0..means.threads.get()).map(|_| Batch::default()).collect();
     let mut depth = 0;
     let end = loop {
         let waiting = std::mem::take(&mut total.next_level);
@@ -133,7 +138,7 @@ pub fn survey(search: &Search, means: Means, mut watch: impl FnMut(Progress) -> 
             found: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         };
-        let goes_on = level.visit(means.threads, &mut total, depth, &mut watch);
+        let goes_on = level.visit(&mut batches, &mut total, depth, &mut watch);
         if !goes_on {
             break End::Interrupted;
         }
@@ -163,12 +168,12 @@ impl Level<'_> {
     /// Expands every waiting world, and adds what was found to the total. Answers whether to go on.
     fn visit(
         &self,
-        threads: NonZeroUsize,
+        batches: &mut [Batch],
         total: &mut Tally,
         depth: usize,
         watch: &mut impl FnMut(Progress) -> bool,
     ) -> bool {
-        let helpers = threads.get().min(self.blocks_waiting()) - 1;
+        let threads = batches.len().min(self.blocks_waiting());
         let report = || {
             watch(Progress {
                 states: self.seen.len(),
@@ -177,10 +182,14 @@ impl Level<'_> {
             })
         };
         thread::scope(|scope| {
-            let helpers: Vec<_> = (0..helpers)
-                .map(|_| scope.spawn(|| self.work(|| true)))
+            let mut batches = batches[..threads].iter_mut();
+            let own = batches.next();
+            let helpers: Vec<_> = batches
+                .map(|batch| scope.spawn(|| self.work(batch, || true)))
                 .collect();
-            total.add(self.work(report));
+            if let Some(own) = own {
+                total.add(self.work(own, report));
+            }
             for helper in helpers {
                 match helper.join() {
                     Ok(tally) => total.add(tally),
@@ -196,15 +205,15 @@ impl Level<'_> {
     }
 
     /// One thread's part: a block after the other, until none is left or somebody says stop.
-    fn work(&self, mut report: impl FnMut() -> bool) -> Tally {
-        let (mut tally, mut batch) = (Tally::new(self.search), Batch::default());
+    fn work(&self, batch: &mut Batch, mut report: impl FnMut() -> bool) -> Tally {
+        let mut tally = Tally::new(self.search);
         while self.seen.len() < self.max_states && !self.stopped.load(Ordering::Relaxed) {
             let Some(block) = locked(&self.waiting).pop() else {
                 break;
             };
             let mut worlds = block.worlds();
             while batch.take(&mut worlds) {
-                self.expand(&mut batch, &mut tally);
+                self.expand(batch, &mut tally);
             }
             if !report() {
                 self.stopped.store(true, Ordering::Relaxed);
@@ -216,16 +225,12 @@ impl Level<'_> {
     fn expand(&self, batch: &mut Batch, tally: &mut Tally) {
         for (origin, world) in batch.worlds.iter().enumerate() {
             let mut degree = 0;
-            let ControlFlow::Continue(()) = self.search.each_next(world, |place, next, changed| {
-                degree += 1;
-                tally.fired[place] += 1;
-                batch.next.add(origin, |packed| {
-                    if self.search.symmetry {
-                        *packed = next.least();
-                    } else {
-                        next.pack_changed(&batch.packed[origin], changed, packed);
-                    }
-                });
+            let ControlFlow::Continue(()) = self.search.each_outcome(world, |place, outcome| {
+                let before = &batch.packed[origin];
+                if batch.next.take(self.search, origin, before, outcome) {
+                    degree += 1;
+                    tally.fired[place] += 1;
+                }
                 ControlFlow::<Infallible>::Continue(())
             });
             tally.degrees[degree] += 1;
@@ -261,6 +266,43 @@ struct Successors {
     origins: Vec<usize>,
     /// As many as there ever were at once: what is behind those that count is room.
     packed: Vec<Packed>,
+    remembered: Remembered,
+}
+
+/// Outcomes of steps that were settled and looked up lately, as far as none has taken the place of another. A third of the
+/// edges lead to one of them: where two steps do not concern each other, either order leads to the same outcome.
+struct Remembered {
+    /// Fingerprints, whose lowest bit says whether the outcome lies in the scope.
+    places: Vec<u64>,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        // What stands in a place at first belongs into another.
+        let places = (0..REMEMBERED as u64).map(|place| !(place << 1));
+        Self {
+            places: places.collect(),
+        }
+    }
+}
+
+impl Remembered {
+    const INSIDE: u64 = 1;
+
+    /// Whether the outcome with this fingerprint lies in the scope, if it is one of these.
+    fn find(&self, fingerprint: u64) -> Option<bool> {
+        let found = self.places[Self::place(fingerprint)];
+        (found | Self::INSIDE == fingerprint | Self::INSIDE).then_some(found & Self::INSIDE != 0)
+    }
+
+    fn note(&mut self, fingerprint: u64, inside: bool) {
+        self.places[Self::place(fingerprint)] =
+            fingerprint & !Self::INSIDE | if inside { Self::INSIDE } else { 0 };
+    }
+
+    const fn place(fingerprint: u64) -> usize {
+        (fingerprint >> 1) as usize % REMEMBERED
+    }
 }
 
 impl Batch {
@@ -279,14 +321,40 @@ impl Batch {
 }
 
 impl Successors {
-    fn add(&mut self, origin: usize, pack: impl FnOnce(&mut Packed)) {
+    /// Settles the outcome of a step, unless that was done lately. Answers whether it lies in the scope.
+    fn take(
+        &mut self,
+        search: &Search,
+        origin: usize,
+        before: &Packed,
+        outcome: &mut World,
+    ) -> bool {
         let place = self.asked.len();
         if place == self.packed.len() {
             self.packed.push(Packed::EMPTY);
         }
-        pack(&mut self.packed[place]);
-        self.asked.push(self.packed[place].fingerprint());
-        self.origins.push(origin);
+        let packed = &mut self.packed[place];
+        let changed = std::mem::replace(&mut outcome.touched, Parts::NONE);
+        outcome.pack_changed(before, changed, packed);
+        let unsettled = packed.fingerprint();
+        if let Some(inside) = self.remembered.find(unsettled) {
+            return inside;
+        }
+        let inside = search.settle(outcome);
+        self.remembered.note(unsettled, inside);
+        if inside {
+            let mut fingerprint = unsettled;
+            if search.symmetry {
+                *packed = outcome.least();
+                fingerprint = packed.fingerprint();
+            } else if outcome.touched != Parts::NONE {
+                outcome.pack_changed(before, changed.and(outcome.touched), packed);
+                fingerprint = packed.fingerprint();
+            }
+            self.asked.push(fingerprint);
+            self.origins.push(origin);
+        }
+        inside
     }
 }
 

@@ -181,7 +181,7 @@ impl Walker<'_> {
         next_level: &mut Vec<(u32, World)>,
     ) -> ControlFlow<End> {
         let edges_before = self.edges;
-        self.search.each_next(world, |place, next, _| {
+        self.search.each_next(world, |place, next| {
             self.edges += 1;
             self.fired[place] += 1;
             let new = self.came_from.len() as u32;

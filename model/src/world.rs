@@ -505,6 +505,11 @@ impl World {
         matches!(self.node(node).role, Role::Primary)
     }
 
+    /// The histories that may have anything in them.
+    pub fn named_histories(&self) -> &[History] {
+        &self.histories[..usize::from(self.named)]
+    }
+
     /// What truly happened under an ID; `None` for the anonymous one.
     pub fn history(&self, id: Id) -> Option<&History> {
         (id != Id::ANONYMOUS).then(|| &self.histories[usize::from(id.0) - 1])

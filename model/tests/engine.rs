@@ -3,7 +3,7 @@
 
 use psync_model::fault::FAULTS;
 use psync_model::graph::Graph;
-use psync_model::packed::{Packed, Squeezed};
+use psync_model::packed::Squeezed;
 use psync_model::parts::Parts;
 use psync_model::property::{Edge, Place, broken_by, broken_in, broken_of};
 use psync_model::rulebook::{Era, Rulebook};
@@ -12,9 +12,7 @@ use psync_model::search::Search;
 use psync_model::survey::{Means, Survey, survey};
 use psync_model::walk::{End, Limits, walk};
 use psync_model::world::World;
-use std::convert::Infallible;
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
 
 /// How many worlds are looked at where a scope has more.
 const MOST_WORLDS: usize = 20_000;
@@ -57,24 +55,6 @@ fn worlds_survive_being_squeezed_together() {
     assert_eq!(squeezed.len(), worlds.len());
     let read = squeezed.worlds();
     assert!(read.map(|packed| World::unpack(packed.words())).eq(worlds));
-}
-
-/// What no step has touched is packed as it was, and so it must be as it was.
-#[test]
-fn packing_what_has_changed_is_packing_everything() {
-    for era in Era::ALL {
-        for scope in ["everything", "errors", "chain", "failover", "role-restarts"] {
-            let (search, worlds) = worlds(era.rulebook(), scope);
-            for world in &worlds {
-                let (before, mut packed) = (world.pack(), Packed::EMPTY);
-                let ControlFlow::Continue(()) = search.each_next(world, |_, next, changed| {
-                    next.pack_changed(&before, changed, &mut packed);
-                    assert_eq!(packed.words(), next.pack().words(), "from {world:?}");
-                    ControlFlow::<Infallible>::Continue(())
-                });
-            }
-        }
-    }
 }
 
 /// With every fault, and from every world in which everything holds: what has changed is all that can have broken.
