@@ -21,7 +21,7 @@
 //! primary has noticed the loss, which is a calm step itself.
 //!
 //! Proved on `smoke`, `errors`, `pings`, `restarts`, `chain`, `fan`, `transactions` and `replay` in every era, on `failover` in
-//! eras `sync`, `psync` and `psync2-v7`, and not beyond: a world takes 776 bytes and an edge 8, so that larger graphs would
+//! eras `sync`, `psync` and `psync2-v7`, and not beyond: a world takes 784 bytes and an edge 8, so that larger graphs would
 //! need gigabytes. Where roles change, replicas that follow each other in a circle are left out by name
 //! ([`has_caught_up`]).
 

@@ -234,6 +234,11 @@ impl Tokens {
         self.iter().filter(|token| token.weighs()).count()
     }
 
+    /// Whether those that weigh are more than so many.
+    pub fn outweighs(&self, most: usize) -> bool {
+        self.len() > most && self.weight() > most
+    }
+
     /// Their width in the numbering of the stream.
     pub fn units(&self) -> i64 {
         self.iter().map(Token::units).sum()

@@ -179,7 +179,7 @@ fn queue(next: &mut World, setting: &Setting, node: NodeId, token: Token) {
 ///
 /// Source: `PROTOCOL §3.6`; `feedReplicationBacklog`, Redis 2.8; `incrementalTrimReplicationBacklog`, Redis 7.0.
 pub fn trim(next: &mut World, setting: &Setting, node: NodeId) {
-    let too_long = |backlog: &Backlog| backlog.tokens.weight() > setting.backlog_commands;
+    let too_long = |backlog: &Backlog| backlog.tokens.outweighs(setting.backlog_commands);
     if !next.node(node).backlog.as_ref().is_some_and(too_long) {
         return;
     }
@@ -190,7 +190,7 @@ pub fn trim(next: &mut World, setting: &Setting, node: NodeId) {
     let Some(backlog) = &mut next.node_mut(node).backlog else {
         return;
     };
-    while backlog.tokens.weight() > setting.backlog_commands {
+    while too_long(backlog) {
         let past_first = backlog.first.plus(COMMAND_UNITS);
         if kept_for_replicas.is_some_and(|sent| past_first > sent.next_byte()) {
             return;
