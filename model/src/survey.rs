@@ -3,6 +3,9 @@
 //! Of a world that was visited a 64-bit fingerprint is kept and nothing else, of one that waits its squeezed
 //! words. So there is no way back: where a survey finds a violation, [`crate::walk`] finds the path to it. It is
 //! breadth first, level by level, which makes every figure the same on any number of threads.
+//!
+//! Outcomes of steps are told apart by fingerprints too, before they are put into canonical form: each is compared with
+//! one that was remembered, which is nothing beside the chance that two of all visited worlds are confused.
 
 use crate::packed::{Packed, Squeezed};
 use crate::parts::Parts;
