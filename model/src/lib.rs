@@ -5,8 +5,8 @@
 //! ([`rules::primary`], [`rules::snapshot`], [`rules::replica`], [`rules::roles`], [`rules::process`],
 //! [`rules::environment`]; what they share about the stream is in [`rules::stream`]); [`decision`] holds the choices as
 //! functions over numbers; [`rulebook`] says where versions differ; [`property`] and [`history`] say what must hold,
-//! and of what; [`fault`] breaks one entry at a time. Then the machinery: [`scope`], [`canonical`], [`need`],
-//! [`packed`], [`search`], [`walk`], [`survey`], [`symmetry`], [`graph`], [`liveness`], [`claims`], [`checker`], and
+//! and of what; [`fault`] breaks one entry at a time. Then the machinery: [`scope`], [`parts`], [`need`],
+//! [`canonical`](world::canonical), [`packed`](world::packed), [`search`], [`walk`], [`survey`], [`symmetry`], [`graph`], [`liveness`], [`claims`], [`checker`], and
 //! [`mutate`], which doubts it all.
 //!
 //! What people see of it is made by [`narrate`], [`diagram`], [`dot`] and [`itf`]; [`prose`] finds again what
@@ -30,7 +30,6 @@
 
 pub mod advice;
 mod bits;
-pub mod canonical;
 pub mod case;
 pub mod casting;
 pub mod catch;
@@ -52,7 +51,6 @@ pub mod need;
 pub mod never;
 pub mod offset;
 pub mod oracle;
-pub mod packed;
 pub mod parts;
 pub mod property;
 pub mod prose;

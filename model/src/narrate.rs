@@ -64,7 +64,7 @@ pub fn moments(
 pub fn has_room(world: &World) -> bool {
     let last_write = world.writes_in_use().newest();
     let longest = world
-        .histories
+        .named_histories()
         .iter()
         .map(|history| history.tokens.len())
         .max();

@@ -2,7 +2,7 @@
 //!
 //! The specification does not know any of this. There are no budgets: writes, cuts, restarts and expiries
 //! may happen any number of times. What keeps the number of states finite is the canonical form
-//! ([`crate::canonical`]) and one bound, the lag: no history in use may be longer than so many commands.
+//! ([`crate::world::canonical`]) and one bound, the lag: no history in use may be longer than so many commands.
 //! It must exceed the backlog, so that "too old" is within reach. Two more bounds are the representation's: no
 //! world is entered that tells [`MAX_WRITES`] writes apart, or, where there are databases or transactions, has no
 //! room for another write in a stream. `smoke`, `restarts` and `replay` never come near them; with a backlog of two commands and restarts some
@@ -487,7 +487,8 @@ impl Scope {
             step,
             Step::PrimaryNoticesLoss { .. } | Step::ReplicaNoticesLoss { .. }
         );
-        !self.prompt || notices || world.links.iter().all(|link| link.wire != Wire::Cut)
+        let mut replicas = world.node_ids();
+        !self.prompt || notices || replicas.all(|replica| world.link(replica).wire != Wire::Cut)
     }
 
     /// Whether a canonical world lies inside.

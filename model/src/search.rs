@@ -1,13 +1,13 @@
 //! The graph of a scope, one edge at a time: what both engines walk over.
 
 use crate::need::{Needs, NeedsOfSteps};
-use crate::packed::Packed;
 use crate::parts::Parts;
 use crate::property::{Edge, Place, Property, broken_in, broken_of};
 use crate::rulebook::Rulebook;
 use crate::rules::{Mutant, Setting};
 use crate::scope::Scope;
 use crate::step::Step;
+use crate::world::packed::Packed;
 use crate::world::{MAX_NODES, World};
 use std::ops::ControlFlow;
 

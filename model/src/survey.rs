@@ -7,13 +7,13 @@
 //! Outcomes of steps are told apart by fingerprints too, before they are put into canonical form: each is compared with
 //! one that was remembered, which is nothing beside the chance that two of all visited worlds are confused.
 
-use crate::packed::{Packed, Squeezed};
 use crate::parts::Parts;
 use crate::search::Search;
 use crate::seen::{Asked, Seen};
 use crate::step::Step;
 use crate::walk::{End, Progress};
 use crate::world::World;
+use crate::world::packed::{Packed, Squeezed};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::num::NonZeroUsize;

@@ -8,7 +8,7 @@
 //! What is lost: a step that leads from one such world to the next names nodes as they stand in the first. Paths and
 //! the fairness of L1 need the nodes themselves, and so the walk and the graph do not use it.
 
-use crate::packed::Packed;
+use crate::world::packed::Packed;
 use crate::world::{MAX_NODES, NodeId, Role, World};
 
 /// Where each node goes, by where it was.

@@ -11,6 +11,9 @@
 //! * A link closed in an orderly way, whose last bytes are still read: reading them first and losing the
 //!   link after is the same to the reader, and the sender does not look into the pipe.
 
+pub mod canonical;
+pub mod packed;
+
 use crate::decision::{Answer, IdNumber, Standing, Window};
 use crate::history::History;
 pub use crate::link::{
@@ -249,25 +252,26 @@ pub struct Stranger {
     pub answer: Answer,
 }
 
-/// One state.
+/// One state. Nodes, links and histories are changed through functions that note what somebody has in hand, so that an
+/// engine need not look at the rest.
 #[derive(Clone, Copy, Debug, Eq)]
 pub struct World {
     /// How many nodes there are; the places behind them stay as they were made.
     pub count: u8,
     /// For each node, its link to its primary; unused for a primary.
-    pub(crate) links: [Link; MAX_NODES],
+    links: [Link; MAX_NODES],
     /// The servers.
-    pub(crate) nodes: [Node; MAX_NODES],
+    nodes: [Node; MAX_NODES],
     /// What truly happened under each ID; the anonymous one has none.
-    pub(crate) histories: [History; IDS],
+    histories: [History; IDS],
     /// How many of the histories may have anything in them; those behind are blank.
-    pub(crate) named: u8,
+    named: u8,
     /// The stranger, if there.
     pub stranger: Option<Stranger>,
     /// Which properties the last step broke; see [`crate::property`]. Zero in every world of a right server.
     pub broken: u32,
-    /// What somebody had in hand to change it since this was empty: of whatever else is in a world, an engine knows that
-    /// it is as before. Not part of the state.
+    /// The parts that somebody had in hand to change them, since an engine has emptied this: whatever else is in a world
+    /// is as before. Not part of the state.
     pub(crate) touched: Parts,
 }
 

@@ -3,7 +3,6 @@
 
 use psync_model::fault::FAULTS;
 use psync_model::graph::Graph;
-use psync_model::packed::Squeezed;
 use psync_model::parts::Parts;
 use psync_model::property::{Edge, Place, broken_by, broken_in, broken_of};
 use psync_model::rulebook::{Era, Rulebook};
@@ -12,6 +11,7 @@ use psync_model::search::Search;
 use psync_model::survey::{Means, Survey, survey};
 use psync_model::walk::{End, Limits, walk};
 use psync_model::world::World;
+use psync_model::world::packed::Squeezed;
 use std::num::NonZeroUsize;
 
 /// How many worlds are looked at where a scope has more.

@@ -2,7 +2,6 @@
 
 use expect_test::expect;
 use psync_model::graph::Graph;
-use psync_model::packed::Packed;
 use psync_model::rulebook::Era;
 use psync_model::scope::{self, Scope};
 use psync_model::search::Search;
@@ -10,6 +9,7 @@ use psync_model::step::Step;
 use psync_model::survey::{Means, survey};
 use psync_model::symmetry::Places;
 use psync_model::walk::End;
+use psync_model::world::packed::Packed;
 use psync_model::world::{NodeId, Topology, World};
 use std::collections::BTreeSet;
 use std::fmt::Write;
