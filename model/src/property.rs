@@ -275,22 +275,14 @@ impl Property {
         )
     }
 
+    /// Its bit, unless it holds.
+    const fn unless(self, holds: bool) -> u32 {
+        if holds { 0 } else { self.bit() }
+    }
+
     /// Whether it holds in the world that a step has led to, as far as it is an invariant.
     pub fn holds_in(self, place: &Place<'_>) -> bool {
-        match self {
-            Self::S1 => labels::are_true(place),
-            Self::S2 => labels::equal_ones_have_equal_data(place),
-            Self::S4 => answers::snapshots_match_their_labels(place),
-            Self::S5 => labels::backlogs_end_the_stream(place),
-            Self::S6 => labels::secondary_ids_name_a_common_past(place),
-            Self::S7 => labels::uncounted_writes_retire_them(place),
-            Self::S9 => labels::offsets_lie_between_commands(place),
-            Self::S10 => links::carry_only_the_stream(place),
-            Self::S12 => links::acknowledgements_are_sound(place),
-            Self::S13 => links::share_one_name(place),
-            Self::S3 | Self::S8 | Self::S11 | Self::S14 | Self::S15 | Self::S16 => true,
-            Self::L1 | Self::L2 => true,
-        }
+        broken_in(place, self.bit()) == 0
     }
 
     /// Whether it holds of a step, as far as it says how the world may change.
@@ -310,27 +302,63 @@ pub fn broken_by(edge: &Edge<'_>, watched: u32) -> u32 {
 }
 
 /// The bits of all properties in `watched` that say how the world may change, and that this step breaks. An engine asks
-/// for all of them on every step: so they stand here in a row, and each looks first whether it is concerned.
+/// for them on every step: so each is asked only about the steps, or the nodes, that it speaks of.
 pub fn broken_of(edge: &Edge<'_>, watched: u32) -> u32 {
-    let judged = [
-        (Property::S3, answers::continued_exactly(edge)),
-        (Property::S8, labels::histories_have_one_writer(edge)),
-        (Property::S11, links::commands_find_their_database(edge)),
-        (Property::S13, links::none_stays_across_a_load(edge)),
-        (Property::S14, labels::data_stay_until_replaced(edge)),
-        (Property::S15, labels::offsets_do_not_go_back(edge)),
-        (Property::S16, answers::foreign_requests_are_refused(edge)),
-        (Property::L2, answers::whoever_can_be_continued_is(edge)),
-    ];
-    let broken = judged.iter().filter(|(_, holds)| !holds);
-    watched & broken.fold(0, |bits, (property, _)| bits | property.bit())
+    let of_nodes = edge.changed.nodes().fold(0, |broken, node| {
+        broken
+            | Property::S14.unless(labels::data_stay_until_replaced(edge, node))
+            | Property::S15.unless(labels::offsets_do_not_go_back(edge, node))
+            | Property::L2.unless(answers::enough_is_remembered(edge, node))
+    });
+    watched & (of_nodes | broken_by_kind(edge))
+}
+
+/// The bits of the properties that speak of steps of some kinds, and that this step breaks.
+fn broken_by_kind(edge: &Edge<'_>) -> u32 {
+    match edge.step {
+        Step::Write { node }
+        | Step::WriteElsewhere { node }
+        | Step::Transact { node }
+        | Step::FollowInTransaction { node, .. }
+        | Step::Ping { node } => Property::S8.unless(labels::histories_have_one_writer(edge, node)),
+        Step::Apply { replica } => {
+            Property::S8.unless(labels::histories_have_one_writer(edge, replica))
+                | Property::S11.unless(links::commands_find_their_database(edge, replica))
+        }
+        Step::AcceptPartial { replica, .. } => {
+            Property::S3.unless(answers::continued_exactly(edge, replica))
+                | Property::S16.unless(answers::foreign_requests_are_refused(edge))
+        }
+        Step::StrangerAsks { .. } => {
+            Property::S16.unless(answers::foreign_requests_are_refused(edge))
+                | Property::L2.unless(answers::whoever_can_be_continued_is(edge))
+        }
+        Step::DeclinePartial { .. } | Step::AttachToSnapshot { .. } => {
+            Property::L2.unless(answers::whoever_can_be_continued_is(edge))
+        }
+        Step::ReplicaNoticesLoss { .. } | Step::ReceiveError { .. } | Step::Promote { .. } => {
+            Property::L2.unless(answers::means_are_kept(edge))
+        }
+        Step::ReceiveSnapshot { replica } | Step::FailLoad { replica } => {
+            Property::S13.unless(links::none_stays_across_a_load(edge, replica))
+        }
+        _ => 0,
+    }
 }
 
 /// The bits of all invariants in `watched` that do not hold in this place.
 pub fn broken_in(place: &Place<'_>, watched: u32) -> u32 {
-    Property::in_bits(watched)
-        .filter(|property| !property.holds_in(place))
-        .fold(0, |bits, property| bits | property.bit())
+    let broken = Property::S1.unless(labels::are_true(place))
+        | Property::S2.unless(labels::equal_ones_have_equal_data(place))
+        | Property::S4.unless(answers::snapshots_match_their_labels(place))
+        | Property::S5.unless(labels::backlogs_end_the_stream(place))
+        | Property::S6.unless(labels::secondary_ids_name_a_common_past(place))
+        | Property::S7.unless(labels::uncounted_writes_retire_them(place))
+        | Property::S9.unless(labels::offsets_lie_between_commands(place))
+        | Property::S10.unless(links::carry_only_the_stream(place))
+        | Property::S12.unless(links::acknowledgements_are_sound(place))
+        | Property::S13.unless(links::share_one_name(place));
+    watched & broken
 }
 
 /// Whether a replica is where it should be, and its primary knows it. Used by L1.

@@ -11,10 +11,7 @@ use crate::token::{Begun, Token};
 use crate::world::{Byte, ErrorReply, Id, NodeId, PrimaryPhase, Reply, Wire, World};
 
 /// S3.
-pub(super) fn continued_exactly(edge: &Edge<'_>) -> bool {
-    let Step::AcceptPartial { replica, .. } = edge.step else {
-        return true;
-    };
+pub(super) fn continued_exactly(edge: &Edge<'_>, replica: NodeId) -> bool {
     let Some(parent) = edge.before.parent(replica) else {
         return true;
     };
@@ -138,34 +135,31 @@ fn should_continue(world: &World, node: NodeId, id: Id, byte: Byte) -> bool {
     may_continue(world, node, id, byte) && (id == own.id || within_limit)
 }
 
-/// L2.
+/// L2, of requests.
 pub(super) fn whoever_can_be_continued_is(edge: &Edge<'_>) -> bool {
-    let refused = match answered(edge) {
-        Some((node, Some((id, byte)), false)) => should_continue(edge.before, node, id, byte),
-        _ => false,
-    };
-    !refused && !means_lost(edge) && !remembers_too_little(edge)
+    match answered(edge) {
+        Some((node, Some((id, byte)), false)) => !should_continue(edge.before, node, id, byte),
+        _ => true,
+    }
 }
 
-/// Whoever takes a new name shares with the former one everything it has at that moment.
-fn remembers_too_little(edge: &Edge<'_>) -> bool {
-    edge.changed.nodes().any(|node| {
-        let (before, after) = (edge.before.node(node), edge.after.node(node));
-        after.secondary.is_some_and(|former| {
-            let is_new = after.secondary != before.secondary && former.id != after.id;
-            is_new && former.limit < after.offset.next_byte()
-        })
+/// L2, of names: whoever takes a new one shares with the former one everything it has at that moment.
+pub(super) fn enough_is_remembered(edge: &Edge<'_>, node: NodeId) -> bool {
+    let (before, after) = (edge.before.node(node), edge.after.node(node));
+    after.secondary.is_none_or(|former| {
+        let is_new = after.secondary != before.secondary && former.id != after.id;
+        !is_new || former.limit >= after.offset.next_byte()
     })
 }
 
-/// What would have allowed to continue goes without need: a label with a lost link or on an error that is
-/// known to pass, a backlog or a former name at a promotion.
-fn means_lost(edge: &Edge<'_>) -> bool {
+/// L2, of means: what would have allowed to continue does not go without need. That is a label with a lost link or on
+/// an error that is known to pass, a backlog or a former name at a promotion.
+pub(super) fn means_are_kept(edge: &Edge<'_>) -> bool {
     let label_lost = |replica: NodeId| {
         edge.before.node(replica).following.is_some()
             && edge.after.node(replica).following.is_none()
     };
-    match edge.step {
+    let lost = match edge.step {
         Step::ReplicaNoticesLoss { replica } => {
             edge.setting.book.identity != Identity::None && label_lost(replica)
         }
@@ -183,5 +177,6 @@ fn means_lost(edge: &Edge<'_>) -> bool {
                 && (after.backlog.is_none() || (renamed && !remembered))
         }
         _ => false,
-    }
+    };
+    !lost
 }

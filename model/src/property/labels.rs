@@ -143,28 +143,18 @@ pub(super) fn uncounted_writes_retire_them(place: &Place<'_>) -> bool {
 }
 
 /// S8. A node that passes a stream on extends nothing: what it passes on was written upstream.
-pub(super) fn histories_have_one_writer(edge: &Edge<'_>) -> bool {
-    let node = match edge.step {
-        Step::Write { node }
-        | Step::WriteElsewhere { node }
-        | Step::Transact { node }
-        | Step::FollowInTransaction { node, .. }
-        | Step::Ping { node } => node,
-        Step::Apply { replica } if writes_its_own(edge.before, replica) => replica,
-        _ => return true,
-    };
+pub(super) fn histories_have_one_writer(edge: &Edge<'_>, node: NodeId) -> bool {
     let own = edge.before.node(node);
+    let passes_on = own.following.is_some_and(|label| label.id == own.id);
+    if passes_on && matches!(edge.step, Step::Apply { .. }) {
+        return true;
+    }
     // A replication ID names a history: a write extends it, counted or not. A run ID names a process, and
     // what it writes uncounted is S7's concern.
     let counted = edge.after.node(node).offset != own.offset || edge.setting.book.names_histories();
     edge.before
         .history(own.id)
         .is_none_or(|history| !counted || history.end() == own.offset)
-}
-
-fn writes_its_own(world: &World, replica: NodeId) -> bool {
-    let own = world.node(replica);
-    own.following.is_none_or(|label| label.id != own.id)
 }
 
 /// S9. Where an offset lies of which nothing is known is S1's concern.
@@ -181,33 +171,30 @@ pub(super) fn offsets_lie_between_commands(place: &Place<'_>) -> bool {
 }
 
 /// S14.
-pub(super) fn data_stay_until_replaced(edge: &Edge<'_>) -> bool {
-    let replaced = matches!(
-        edge.step,
-        Step::ReceiveSnapshot { .. } | Step::FailLoad { .. }
-    );
-    replaced
-        || edge.step.is_restart()
-        || edge.changed.nodes().all(|node| {
-            let (before, after) = (edge.before.node(node).data, edge.after.node(node).data);
-            before.sound().without(after) == Data::EMPTY
-        })
+pub(super) fn data_stay_until_replaced(edge: &Edge<'_>, node: NodeId) -> bool {
+    let (before, after) = (edge.before.node(node).data, edge.after.node(node).data);
+    let replaced = || {
+        let loads = matches!(
+            edge.step,
+            Step::ReceiveSnapshot { .. } | Step::FailLoad { .. }
+        );
+        loads || edge.step.is_restart()
+    };
+    before.sound().without(after) == Data::EMPTY || replaced()
 }
 
 /// S15. A snapshot may begin anywhere; only going on may not go back.
-pub(super) fn offsets_do_not_go_back(edge: &Edge<'_>) -> bool {
-    edge.changed.nodes().all(|node| {
-        let (before, after) = (edge.before.node(node), edge.after.node(node));
-        let produced =
-            before.id != after.id || before.id == Id::ANONYMOUS || after.offset >= before.offset;
-        let applied = match (before.following, after.following) {
-            (Some(was), Some(is)) if was.id == is.id => is.offset >= was.offset,
-            _ => true,
-        };
-        let exempt = || {
-            let begins = matches!(edge.step, Step::ReceiveSnapshot { .. });
-            edge.step.node() == node && (begins || edge.step.is_restart())
-        };
-        (produced && applied) || exempt()
-    })
+pub(super) fn offsets_do_not_go_back(edge: &Edge<'_>, node: NodeId) -> bool {
+    let (before, after) = (edge.before.node(node), edge.after.node(node));
+    let produced =
+        after.offset >= before.offset || before.id != after.id || before.id == Id::ANONYMOUS;
+    let applied = match (before.following, after.following) {
+        (Some(was), Some(is)) if was.id == is.id => is.offset >= was.offset,
+        _ => true,
+    };
+    let exempt = || {
+        let begins = matches!(edge.step, Step::ReceiveSnapshot { .. });
+        edge.step.node() == node && (begins || edge.step.is_restart())
+    };
+    (produced && applied) || exempt()
 }

@@ -1,7 +1,6 @@
 //! Properties of established links: S10 to S13.
 
 use crate::property::{Edge, Place};
-use crate::step::Step;
 use crate::token::Token;
 use crate::world::{Framing, Id, NodeId, PrimaryPhase, Wire};
 
@@ -19,10 +18,7 @@ pub(super) fn carry_only_the_stream(place: &Place<'_>) -> bool {
 }
 
 /// S11.
-pub(super) fn commands_find_their_database(edge: &Edge<'_>) -> bool {
-    let Step::Apply { replica } = edge.step else {
-        return true;
-    };
+pub(super) fn commands_find_their_database(edge: &Edge<'_>, replica: NodeId) -> bool {
     let own = edge.before.node(replica);
     let arrived = edge.before.link(replica).stream.tokens.first();
     let mut selected = own.selected;
@@ -52,13 +48,8 @@ pub(super) fn acknowledgements_are_sound(place: &Place<'_>) -> bool {
 }
 
 /// S13. Nobody stays attached to a node whose data are replaced.
-pub(super) fn none_stays_across_a_load(edge: &Edge<'_>) -> bool {
-    match edge.step {
-        Step::ReceiveSnapshot { replica } | Step::FailLoad { replica } => {
-            edge.after.connections_of(replica).next().is_none()
-        }
-        _ => true,
-    }
+pub(super) fn none_stays_across_a_load(edge: &Edge<'_>, replica: NodeId) -> bool {
+    edge.after.connections_of(replica).next().is_none()
 }
 
 /// The other half of S13: an established link has one name for the history. It is judged at the parent's end: what a
