@@ -48,7 +48,12 @@ impl History {
 
     /// The offset after the last command.
     pub fn end(&self) -> Offset {
-        self.base.plus(COMMAND_UNITS * self.tokens.len() as i64)
+        self.base.plus(self.units())
+    }
+
+    /// The width of the remembered part.
+    const fn units(&self) -> i64 {
+        COMMAND_UNITS * self.tokens.len() as i64
     }
 
     /// What `offset` means in this history.
@@ -56,10 +61,13 @@ impl History {
         if offset < self.base {
             return Meaning::Retired;
         }
-        if offset > self.end() {
-            return Meaning::Future;
+        if offset == self.base {
+            return Meaning::Data(self.base_data, Begun::NOTHING);
         }
         let units = offset.since(self.base);
+        if units > self.units() {
+            return Meaning::Future;
+        }
         let whole = (units / COMMAND_UNITS) as usize;
         let (mut data, mut begun) = (self.base_data, Begun::NOTHING);
         for token in self.tokens.prefix(whole).iter() {

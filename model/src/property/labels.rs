@@ -52,25 +52,27 @@ pub(super) fn are_true(place: &Place<'_>) -> bool {
 /// S2.
 pub(super) fn equal_ones_have_equal_data(place: &Place<'_>) -> bool {
     place.nodes().all(|node| {
-        usable(place, node).all(|(label, holding)| {
-            place
-                .world
-                .node_ids()
-                .filter(|&other| other != node)
-                .flat_map(|other| usable(place, other))
-                .all(|(same, other)| label != same || holding == other)
+        let labels = usable(place, node);
+        let mut others = place.world.node_ids().filter(|&other| other != node);
+        others.all(|other| {
+            let same = usable(place, other);
+            let agree = |(label, holding): (Label, Holding)| {
+                let mut named_alike = same.iter().flatten().filter(|(same, _)| *same == label);
+                named_alike.all(|(_, other)| holding == *other)
+            };
+            labels.into_iter().flatten().all(agree)
         })
     })
 }
 
 /// The labels somebody may use for what a node has: that of what it follows, and its own.
-fn usable(place: &Place<'_>, node: NodeId) -> impl Iterator<Item = (Label, Holding)> + use<> {
+fn usable(place: &Place<'_>, node: NodeId) -> [Option<(Label, Holding)>; 2] {
     let own = place.world.node(node);
     let following = own.following.map(|label| (label, holding(place, node)));
     let producing = own
         .backlog
         .map(|_| (own.label(), (own.data, Begun::NOTHING)));
-    following.into_iter().chain(producing)
+    [following, producing]
 }
 
 /// S5.
