@@ -72,6 +72,70 @@ enum Need {
     NoStranger,
 }
 
+impl Need {
+    /// What a rule looks for, the absence of the stranger apart.
+    const fn all_of(step: Step) -> &'static [Self] {
+        match step {
+            Step::Write { .. }
+            | Step::WriteElsewhere { .. }
+            | Step::Transact { .. }
+            | Step::FollowInTransaction { .. }
+            | Step::RestartPrimary { .. }
+            | Step::RestartAsReplica { .. } => &[Need::Primary],
+            Step::StrangerLeaves { .. } => &[Need::Primary, Need::Stranger],
+            Step::StrangerAsks { question, .. } if question.is_about_former_name() => &[
+                Need::Primary,
+                Need::Backlog,
+                Need::NoSnapshot,
+                Need::Unattached,
+                Need::Secondary,
+            ],
+            Step::StrangerAsks { .. } => &[
+                Need::Primary,
+                Need::Backlog,
+                Need::NoSnapshot,
+                Need::Unattached,
+            ],
+            Step::RestartReplica { .. } | Step::RestartAsPrimary { .. } | Step::Promote { .. } => {
+                &[Need::Replica]
+            }
+            Step::ExpireBacklog { .. } => &[Need::Backlog, Need::Alone],
+            Step::ResizeBacklog { .. } => &[Need::Backlog],
+            Step::Save { .. } => &[Need::NoSnapshot],
+            Step::StartSnapshot { .. } => &[Need::NoSnapshot, Need::Waiting],
+            Step::FinishSnapshot { .. } => &[Need::Snapshot],
+            Step::FailSnapshot {
+                framing: Framing::Disk,
+                ..
+            } => &[Need::FileSnapshot, Need::Accumulating],
+            Step::FailSnapshot {
+                framing: Framing::Socket,
+                ..
+            } => &[Need::DirectSnapshot, Need::Accumulating],
+            Step::Ask { .. } => &[Need::Replica, Need::Idle],
+            Step::AcceptPartial { .. }
+            | Step::DeclinePartial { .. }
+            | Step::AttachToSnapshot { .. }
+            | Step::RefuseForNow { .. }
+            | Step::AnswerWithError { .. } => &[Need::Request],
+            Step::ReceiveContinue { .. } => &[Need::Continue],
+            Step::ReceiveFullResync { .. } => &[Need::FullResync],
+            Step::ReceiveError { .. } => &[Need::Error],
+            Step::ReceiveSnapshot { .. } | Step::FailLoad { .. } => &[Need::Payload],
+            Step::ReadHead { .. } | Step::Apply { .. } => {
+                &[Need::Whole, Need::Connected, Need::Command]
+            }
+            Step::ReceiveAcknowledgement { .. } => &[Need::Acknowledgement],
+            Step::CutLink { .. } => &[Need::Whole],
+            Step::Acknowledge { .. } => &[Need::Whole, Need::Connected],
+            Step::PrimaryNoticesLoss { .. } => &[Need::Cut, Need::Known],
+            Step::ReplicaNoticesLoss { .. } => &[Need::Cut, Need::Linked],
+            Step::PrimaryNoticesStale { .. } => &[Need::Stale],
+            Step::Ping { .. } | Step::Follow { .. } => &[],
+        }
+    }
+}
+
 /// How many [`Need`]s there are.
 const NEEDS: usize = Need::NoStranger as usize + 1;
 
@@ -153,69 +217,14 @@ impl Needs {
         found
     }
 
-    /// What the rule of a step looks for at the node that the step names.
+    /// What the rule of a step looks for at the node that the step names. While the stranger is there, nothing but its
+    /// leaving comes.
     pub const fn of(step: Step) -> Self {
-        let needs: &[Need] = match step {
-            Step::Write { .. }
-            | Step::WriteElsewhere { .. }
-            | Step::Transact { .. }
-            | Step::FollowInTransaction { .. }
-            | Step::RestartPrimary { .. }
-            | Step::RestartAsReplica { .. } => &[Need::Primary],
-            Step::StrangerLeaves { .. } => {
-                return Self::NONE.with(Need::Stranger).with(Need::Primary);
-            }
-            Step::StrangerAsks { question, .. } if question.is_about_former_name() => &[
-                Need::Primary,
-                Need::Backlog,
-                Need::NoSnapshot,
-                Need::Unattached,
-                Need::Secondary,
-            ],
-            Step::StrangerAsks { .. } => &[
-                Need::Primary,
-                Need::Backlog,
-                Need::NoSnapshot,
-                Need::Unattached,
-            ],
-            Step::RestartReplica { .. } | Step::RestartAsPrimary { .. } | Step::Promote { .. } => {
-                &[Need::Replica]
-            }
-            Step::ExpireBacklog { .. } => &[Need::Backlog, Need::Alone],
-            Step::ResizeBacklog { .. } => &[Need::Backlog],
-            Step::Save { .. } => &[Need::NoSnapshot],
-            Step::StartSnapshot { .. } => &[Need::NoSnapshot, Need::Waiting],
-            Step::FinishSnapshot { .. } => &[Need::Snapshot],
-            Step::FailSnapshot {
-                framing: Framing::Disk,
-                ..
-            } => &[Need::FileSnapshot, Need::Accumulating],
-            Step::FailSnapshot {
-                framing: Framing::Socket,
-                ..
-            } => &[Need::DirectSnapshot, Need::Accumulating],
-            Step::Ask { .. } => &[Need::Replica, Need::Idle],
-            Step::AcceptPartial { .. }
-            | Step::DeclinePartial { .. }
-            | Step::AttachToSnapshot { .. }
-            | Step::RefuseForNow { .. }
-            | Step::AnswerWithError { .. } => &[Need::Request],
-            Step::ReceiveContinue { .. } => &[Need::Continue],
-            Step::ReceiveFullResync { .. } => &[Need::FullResync],
-            Step::ReceiveError { .. } => &[Need::Error],
-            Step::ReceiveSnapshot { .. } | Step::FailLoad { .. } => &[Need::Payload],
-            Step::ReadHead { .. } | Step::Apply { .. } => {
-                &[Need::Whole, Need::Connected, Need::Command]
-            }
-            Step::ReceiveAcknowledgement { .. } => &[Need::Acknowledgement],
-            Step::CutLink { .. } => &[Need::Whole],
-            Step::Acknowledge { .. } => &[Need::Whole, Need::Connected],
-            Step::PrimaryNoticesLoss { .. } => &[Need::Cut, Need::Known],
-            Step::ReplicaNoticesLoss { .. } => &[Need::Cut, Need::Linked],
-            Step::PrimaryNoticesStale { .. } => &[Need::Stale],
-            Step::Ping { .. } | Step::Follow { .. } => &[],
+        let mut all = match step {
+            Step::StrangerLeaves { .. } => Self::NONE,
+            _ => Self::NONE.with(Need::NoStranger),
         };
-        let mut all = Self::NONE.with(Need::NoStranger);
+        let needs = Need::all_of(step);
         let mut place = 0;
         while place < needs.len() {
             all = all.with(needs[place]);

@@ -113,7 +113,7 @@ fn no_step_applies_where_its_need_is_not_met() {
     let mut spared = 0_usize;
     for fault in FAULTS {
         let book = fault.in_era(fault.home()).expect("a fault has a home");
-        for scope in ["errors", "restarts", "chain", "failover", "role-restarts"] {
+        for scope in ["errors", "everything", "chain", "failover", "role-restarts"] {
             let search = Search::new(book, scope_named(scope));
             for world in Graph::explore(&search, MOST_WORLDS / 20).worlds {
                 let tried: Vec<_> = search.steps_from(&world).map(|(_, step)| step).collect();
