@@ -348,7 +348,7 @@ impl Successors {
         if inside {
             let mut fingerprint = unsettled;
             if search.symmetry {
-                *packed = outcome.least();
+                search.pack(outcome, packed);
                 fingerprint = packed.fingerprint();
             } else if outcome.touched != Parts::NONE {
                 outcome.pack_changed(before, changed.and(outcome.touched), packed);

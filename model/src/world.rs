@@ -409,7 +409,7 @@ impl World {
             count: count as u8,
             nodes: [Node::new(Role::Primary); MAX_NODES],
             links: [Link::ABSENT; MAX_NODES],
-            histories: [History::beginning(ReplOffset(0), Data::EMPTY); IDS],
+            histories: [History::BLANK; IDS],
             named: 0,
             stranger: None,
             broken: 0,

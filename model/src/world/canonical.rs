@@ -105,7 +105,7 @@ impl World {
     /// Puts the world into canonical form, and answers how many writes it tells apart. One look at every field finds
     /// that most worlds are in canonical form already.
     pub fn make_canonical(&mut self) -> WriteNumber {
-        let mut references = References::none(&self.histories[..usize::from(self.named)]);
+        let mut references = References::none(self.named_histories());
         let mut data_sets = [Data::EMPTY; DATA_SETS];
         let mut look = Look::new(&mut references, &mut data_sets);
         self.visit(&mut look);
@@ -247,7 +247,7 @@ impl World {
         let mut used = WritesInUse(Data::EMPTY);
         let mut copy = *self;
         copy.visit(&mut used);
-        copy.visit_histories(IDS as u8, &mut used);
+        copy.visit_histories(self.named, &mut used);
         used.0.sound()
     }
 
