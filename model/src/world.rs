@@ -13,6 +13,7 @@
 
 pub mod canonical;
 pub mod packed;
+pub mod squeezed;
 
 use crate::decision::{Answer, IdNumber, Standing, Window};
 use crate::history::History;

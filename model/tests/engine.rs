@@ -11,7 +11,7 @@ use psync_model::search::Search;
 use psync_model::survey::{Means, Survey, survey};
 use psync_model::walk::{End, Limits, walk};
 use psync_model::world::World;
-use psync_model::world::packed::Squeezed;
+use psync_model::world::squeezed::Squeezed;
 use std::num::NonZeroUsize;
 
 /// How many worlds are looked at where a scope has more.

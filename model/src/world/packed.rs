@@ -1,4 +1,4 @@
-//! A world in few machine words: what is hashed, and what is kept of a world that waits to be expanded.
+//! A world in few machine words: what is hashed, and what [`crate::world::squeezed`] keeps of a world that waits.
 //!
 //! Every value has a place of fixed width, so that packing is a handful of shifts. Nothing is left out: what is
 //! packed can be unpacked, and tests do so with every world of whole scopes. A field or a variant without a place
@@ -192,99 +192,16 @@ impl Packed {
     }
 
     /// The same two at a time, with a zero at the end where they are odd.
-    fn pairs(&self) -> &[[u64; 2]] {
+    pub(super) fn pairs(&self) -> &[[u64; 2]] {
         &self.words.as_chunks().0[..self.len.div_ceil(2)]
     }
-}
 
-/// Worlds one after the other, each word without the zero bytes at its upper end.
-#[derive(Debug, Default)]
-pub struct Squeezed {
-    /// For each world the number of its pairs of words; for each pair half a byte for the length of either word, and
-    /// their bytes. Behind the last world there is room, so that any word can be written and read whole.
-    bytes: Vec<u8>,
-    /// Where the room begins.
-    end: usize,
-    len: usize,
-}
-
-/// The bytes of a word, and the most of a pair.
-const WORD: usize = size_of::<u64>();
-const PAIR: usize = 1 + 2 * WORD;
-
-/// The most bytes a world takes, and those that may be read behind them.
-const MOST_BYTES: usize = 1 + MAX_WORDS / 2 * PAIR + PAIR;
-
-impl Squeezed {
-    /// One world, and room for more.
-    pub fn of(packed: &Packed) -> Self {
-        let mut squeezed = Self::default();
-        squeezed.push(packed);
-        squeezed
+    /// So many pairs of words, for a world to be written there.
+    #[inline]
+    pub(super) fn room_for_pairs(&mut self, count: usize) -> &mut [[u64; 2]] {
+        self.len = 2 * count;
+        self.words[..self.len].as_chunks_mut().0
     }
-
-    /// How many worlds.
-    pub const fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Adds a world.
-    pub fn push(&mut self, packed: &Packed) {
-        self.bytes.resize(self.end + MOST_BYTES, 0);
-        let room = &mut self.bytes[self.end..];
-        room[0] = packed.pairs().len() as u8;
-        let mut room = &mut room[1..];
-        for &pair in packed.pairs() {
-            let bytes = room.first_chunk_mut();
-            let len = squeeze(pair, bytes.expect("there is room for the widest world"));
-            room = &mut room[len..];
-        }
-        let room_left = room.len();
-        self.end = self.bytes.len() - room_left;
-        self.len += 1;
-    }
-
-    /// The worlds, in the order in which they came.
-    pub fn worlds(&self) -> impl Iterator<Item = Packed> + '_ {
-        let (mut packed, mut rest) = (Packed::EMPTY, &self.bytes[..]);
-        (0..self.len).map(move |_| {
-            let (pairs, mut bytes) = rest.split_first().expect("there is another world");
-            packed.len = 2 * usize::from(*pairs);
-            for pair in packed.words[..packed.len].as_chunks_mut().0 {
-                let (own, len) = unsqueezed(bytes.first_chunk().expect("a pair can be read whole"));
-                *pair = own;
-                bytes = &bytes[len..];
-            }
-            rest = bytes;
-            packed
-        })
-    }
-}
-
-/// Writes a pair of words, and returns how many of the bytes count.
-#[inline]
-fn squeeze(pair: [u64; 2], bytes: &mut [u8; PAIR]) -> usize {
-    let [low, high] = pair.map(|word| WORD - word.leading_zeros() as usize / 8);
-    bytes[0] = (low | high << 4) as u8;
-    bytes[1..][..WORD].copy_from_slice(&pair[0].to_le_bytes());
-    bytes[1 + low..][..WORD].copy_from_slice(&pair[1].to_le_bytes());
-    1 + low + high
-}
-
-/// The pair of words that was written here, and how many of the bytes count.
-#[inline]
-fn unsqueezed(bytes: &[u8; PAIR]) -> ([u64; 2], usize) {
-    let [low, high] = [bytes[0] & 15, bytes[0] >> 4].map(usize::from);
-    let word = |at: usize, len: usize| {
-        let bytes = bytes[at..].first_chunk().expect("a word has its place");
-        u64::from_le_bytes(*bytes) & !u64::MAX.unbounded_shl(8 * len as u32)
-    };
-    ([word(1, low), word(1 + low, high)], 1 + low + high)
 }
 
 #[inline]
