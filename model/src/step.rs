@@ -328,79 +328,99 @@ impl Step {
 
     /// The world after this step, which may be the same, or `None` where the rule does not apply.
     pub fn outcome(self, world: &World, setting: &Setting) -> Option<World> {
-        let undisturbed = world.stranger.is_none() || matches!(self, Self::StrangerLeaves { .. });
-        setting.requires(Guard::StrangerHasGone, undisturbed)?;
-        self.rule(world, setting)
+        let mut next = *world;
+        self.change(world, &mut next, setting)?;
+        Some(next)
     }
 
-    fn rule(self, world: &World, setting: &Setting) -> Option<World> {
+    /// Makes of `next`, which is the world before, the world after this step. Answers `None` where the rule does not
+    /// apply; what it has touched by then has to be put back.
+    pub fn change(self, world: &World, next: &mut World, setting: &Setting) -> Option<()> {
+        let undisturbed = world.stranger.is_none() || matches!(self, Self::StrangerLeaves { .. });
+        setting.requires(Guard::StrangerHasGone, undisturbed)?;
+        self.rule(world, next, setting)
+    }
+
+    fn rule(self, world: &World, next: &mut World, setting: &Setting) -> Option<()> {
         match self {
-            Self::Write { node } => environment::write(world, setting, node),
-            Self::WriteElsewhere { node } => environment::write_elsewhere(world, setting, node),
-            Self::Transact { node } => environment::transact(world, setting, node),
+            Self::Write { node } => environment::write(world, next, setting, node),
+            Self::WriteElsewhere { node } => {
+                environment::write_elsewhere(world, next, setting, node)
+            }
+            Self::Transact { node } => environment::transact(world, next, setting, node),
             Self::FollowInTransaction { node, parent } => {
-                roles::follow_in_transaction(world, setting, node, parent)
+                roles::follow_in_transaction(world, next, setting, node, parent)
             }
-            Self::CutLink { replica } => environment::cut_link(world, setting, replica),
-            Self::Save { node } => process::save(world, setting, node),
-            Self::RestartPrimary { node } => process::restart_primary(world, setting, node),
-            Self::RestartReplica { replica } => process::restart_replica(world, setting, replica),
-            Self::ExpireBacklog { node } => environment::expire_backlog(world, setting, node),
+            Self::CutLink { replica } => environment::cut_link(world, next, setting, replica),
+            Self::Save { node } => process::save(world, next, setting, node),
+            Self::RestartPrimary { node } => process::restart_primary(world, next, setting, node),
+            Self::RestartReplica { replica } => {
+                process::restart_replica(world, next, setting, replica)
+            }
+            Self::ExpireBacklog { node } => environment::expire_backlog(world, next, setting, node),
             Self::StrangerAsks { node, question } => {
-                stranger::stranger_asks(world, setting, node, question)
+                stranger::stranger_asks(world, next, setting, node, question)
             }
-            Self::StrangerLeaves { node } => stranger::stranger_leaves(world, setting, node),
+            Self::StrangerLeaves { node } => stranger::stranger_leaves(world, next, setting, node),
             Self::AcceptPartial { replica, via } => {
-                primary::accept_partial(world, setting, replica, via)
+                primary::accept_partial(world, next, setting, replica, via)
             }
             Self::DeclinePartial { replica, refusal } => {
-                primary::decline_partial(world, setting, replica, refusal)
+                primary::decline_partial(world, next, setting, replica, refusal)
             }
             Self::StartSnapshot { node, framing } => {
-                snapshot::start_snapshot(world, setting, node, framing)
+                snapshot::start_snapshot(world, next, setting, node, framing)
             }
             Self::AttachToSnapshot { replica } => {
-                snapshot::attach_to_snapshot(world, setting, replica)
+                snapshot::attach_to_snapshot(world, next, setting, replica)
             }
-            Self::FinishSnapshot { node } => snapshot::finish_snapshot(world, setting, node),
+            Self::FinishSnapshot { node } => snapshot::finish_snapshot(world, next, setting, node),
             Self::FailSnapshot { node, framing } => {
-                snapshot::fail_snapshot(world, setting, node, framing)
+                snapshot::fail_snapshot(world, next, setting, node, framing)
             }
             Self::ReceiveAcknowledgement { replica } => {
-                primary::receive_acknowledgement(world, setting, replica)
+                primary::receive_acknowledgement(world, next, setting, replica)
             }
-            Self::Ping { node } => primary::ping(world, setting, node),
+            Self::Ping { node } => primary::ping(world, next, setting, node),
             Self::PrimaryNoticesLoss { replica } => {
-                primary::primary_notices_loss(world, setting, replica)
+                primary::primary_notices_loss(world, next, setting, replica)
             }
             Self::PrimaryNoticesStale { replica } => {
-                primary::primary_notices_stale(world, setting, replica)
+                primary::primary_notices_stale(world, next, setting, replica)
             }
-            Self::Ask { replica } => replica::ask(world, setting, replica),
-            Self::ReceiveContinue { replica } => replica::receive_continue(world, setting, replica),
+            Self::Ask { replica } => replica::ask(world, next, setting, replica),
+            Self::ReceiveContinue { replica } => {
+                replica::receive_continue(world, next, setting, replica)
+            }
             Self::ReceiveFullResync { replica } => {
-                replica::receive_full_resync(world, setting, replica)
+                replica::receive_full_resync(world, next, setting, replica)
             }
-            Self::ReceiveSnapshot { replica } => replica::receive_snapshot(world, setting, replica),
-            Self::ReadHead { replica } => replica::read_head(world, setting, replica),
-            Self::Apply { replica } => replica::apply(world, setting, replica),
-            Self::Acknowledge { replica } => replica::acknowledge(world, setting, replica),
+            Self::ReceiveSnapshot { replica } => {
+                replica::receive_snapshot(world, next, setting, replica)
+            }
+            Self::ReadHead { replica } => replica::read_head(world, next, setting, replica),
+            Self::Apply { replica } => replica::apply(world, next, setting, replica),
+            Self::Acknowledge { replica } => replica::acknowledge(world, next, setting, replica),
             Self::ReplicaNoticesLoss { replica } => {
-                replica::replica_notices_loss(world, setting, replica)
+                replica::replica_notices_loss(world, next, setting, replica)
             }
-            Self::Promote { node } => roles::promote(world, setting, node),
-            Self::Follow { node, parent } => roles::follow(world, setting, node, parent),
-            Self::RestartAsPrimary { node } => process::restart_as_primary(world, setting, node),
+            Self::Promote { node } => roles::promote(world, next, setting, node),
+            Self::Follow { node, parent } => roles::follow(world, next, setting, node, parent),
+            Self::RestartAsPrimary { node } => {
+                process::restart_as_primary(world, next, setting, node)
+            }
             Self::RestartAsReplica { node, parent } => {
-                process::restart_as_replica(world, setting, node, parent)
+                process::restart_as_replica(world, next, setting, node, parent)
             }
-            Self::ResizeBacklog { node } => environment::resize_backlog(world, setting, node),
+            Self::ResizeBacklog { node } => environment::resize_backlog(world, next, setting, node),
             Self::AnswerWithError { replica, kind } => {
-                environment::answer_with_error(world, replica, kind)
+                environment::answer_with_error(world, next, replica, kind)
             }
-            Self::RefuseForNow { replica } => primary::refuse_for_now(world, setting, replica),
-            Self::ReceiveError { replica } => replica::receive_error(world, setting, replica),
-            Self::FailLoad { replica } => replica::fail_load(world, setting, replica),
+            Self::RefuseForNow { replica } => {
+                primary::refuse_for_now(world, next, setting, replica)
+            }
+            Self::ReceiveError { replica } => replica::receive_error(world, next, setting, replica),
+            Self::FailLoad { replica } => replica::fail_load(world, next, setting, replica),
         }
     }
 

@@ -176,7 +176,7 @@ fn every_rule_says_where_it_comes_from() {
                     .chain(lines[place..].iter().find(|line| line.ends_with('{')))
                     .copied()
                     .collect();
-                let is_rule = signature.contains("-> Option<World>");
+                let is_rule = signature.contains("-> Option<()>");
                 assert!(
                     !is_rule || comment.contains("Source: `PROTOCOL §"),
                     "{}: {line}",

@@ -1,9 +1,11 @@
 //! The rules: what can happen in one step.
 //!
-//! One function is one rule: first the guards, each of which says `None` when the rule does not apply, then
-//! the effect on a copy of the world. A guard that looks for something (`?`) needs what it finds; every other one
-//! has a name and goes through [`Setting::requires`]. A rule is one atomic step of the real server: where the server cannot
-//! be interrupted neither can the rule, and where it can, there are two rules.
+//! One function is one rule: first the guards, each of which says `None` when the rule does not apply, then the
+//! effect. `world` is the world before and `next` the world after, like the unprimed and primed variables of TLA+:
+//! `next` begins equal to `world`, and the rule changes it. After `None` it may be half changed: the caller puts it
+//! back. A guard that looks for something (`?`) needs what it finds; every other one has a name and goes through
+//! [`Setting::requires`]. A rule is one atomic step of the real server: where the server cannot be interrupted neither
+//! can the rule, and where it can, there are two rules.
 //!
 //! * [`replica`]: what a replica does about its primary.
 //! * [`primary`] and [`snapshot`]: what a primary does for its replicas, and a replica for replicas of its own.

@@ -16,14 +16,14 @@ use crate::world::{
 /// Source: `PROTOCOL §3.1`; `masterTryPartialResynchronization`, Redis 2.8 to 7.2.
 pub fn accept_partial(
     world: &World,
+    next: &mut World,
     setting: &Setting,
     replica: NodeId,
     via: Via,
-) -> Option<World> {
+) -> Option<()> {
     let (parent, answer) = answer_to(world, setting, replica)?;
     setting.requires(Guard::AcceptHeld, answer == Answer::Continue(via))?;
 
-    let mut next = *world;
     let own = world.node(parent);
     let wanted = world.link(replica).request?.wanted?.1;
     let backlog = own.backlog?;
@@ -41,7 +41,7 @@ pub fn accept_partial(
         tokens: backlog.tokens.suffix((skipped / COMMAND_UNITS) as usize),
         starts_with_tail: skipped % COMMAND_UNITS == 1 && wanted < own.offset.next_byte(),
     };
-    Some(next)
+    Some(())
 }
 
 /// The primary cannot continue the replica: it will send a snapshot, and needs a backlog from here on.
@@ -49,26 +49,26 @@ pub fn accept_partial(
 /// Source: `PROTOCOL §3.2`; `syncCommand`, Redis 2.6 to 7.2.
 pub fn decline_partial(
     world: &World,
+    next: &mut World,
     setting: &Setting,
     replica: NodeId,
     refusal: Refusal,
-) -> Option<World> {
+) -> Option<()> {
     let (parent, answer) = answer_to(world, setting, replica)?;
     let alone = joinable_snapshot(world, setting, replica).is_none();
     setting.requires(Guard::DeclineLacking, answer == Answer::Full(refusal))?;
     setting.requires(Guard::DeclineUnjoined, alone)?;
 
-    let mut next = *world;
     next.link_mut(replica).request = None;
     next.link_mut(replica).primary = PrimaryPhase::Waiting;
     if world.node(parent).backlog.is_none() {
-        create_backlog(world, &mut next, setting, parent);
+        create_backlog(world, next, setting, parent);
     }
     if setting.book.full_label == FullLabel::AtRequest && !world.link(replica).with_sync {
         let label = next.node(parent).label();
         next.link_mut(replica).reply = Some(Reply::FullResync(label));
     }
-    Some(next)
+    Some(())
 }
 
 /// What a node that serves answers to the request in hand.
@@ -87,58 +87,70 @@ pub fn answer_to(world: &World, setting: &Setting, replica: NodeId) -> Option<(N
 /// `-NOMASTERLINK`.
 ///
 /// Source: `PROTOCOL §2.3`, `PROTOCOL §4.4`; `syncCommand`, Redis 2.6 to 7.2.
-pub fn refuse_for_now(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn refuse_for_now(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let parent = world.parent(replica)?;
     world.link(replica).request?;
     setting.requires(Guard::RefuseUnserved, !world.is_serving(parent))?;
 
-    let mut next = *world;
     let link = next.link_mut(replica);
     link.request = None;
     link.reply = Some(Reply::Error(ErrorReply::Transient));
-    Some(next)
+    Some(())
 }
 
 /// An acknowledgement arrives. The first one after a snapshot that was sent directly opens the stream.
 ///
 /// Source: `PROTOCOL §3.4`, `PROTOCOL §3.8`; `replconfCommand`, `replicaStartCommandStream`, Redis 2.8.18 to 7.2.
-pub fn receive_acknowledgement(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn receive_acknowledgement(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let parent = world.parent(replica)?;
     let link = world.link(replica);
     let offset = link.acknowledgement?;
     let sent = matches!(link.primary, PrimaryPhase::Held | PrimaryPhase::Online);
     setting.requires(Guard::HearAfterSnapshot, sent)?;
 
-    let mut next = *world;
     let link = next.link_mut(replica);
     link.acknowledgement = None;
     link.acknowledged = link.acknowledged.max(Some(offset));
     link.unsent_from = None;
     link.primary = PrimaryPhase::Online;
-    trim(&mut next, setting, parent);
-    Some(next)
+    trim(next, setting, parent);
+    Some(())
 }
 
 /// The primary sends a PING into the stream, so that replicas know it is there. A replica that passes a stream
 /// on passes its primary's PINGs on, and adds none.
 ///
 /// Source: `PROTOCOL §2.5`; `replicationCron`, Redis 2.6 to 7.2.
-pub fn ping(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
+pub fn ping(world: &World, next: &mut World, setting: &Setting, node: NodeId) -> Option<()> {
     let writes = world.is_primary(node) || setting.book.chaining == Chaining::Regenerated;
     let attached = world.connections_of(node).next().is_some();
     let backlog = setting.book.pings == Pings::WithBacklog && world.node(node).backlog.is_some();
     setting.requires(Guard::PingOwnStream, writes)?;
     setting.requires(Guard::PingSomebody, attached || backlog)?;
 
-    let mut next = *world;
-    feed(&mut next, setting, node, Token::Ping);
-    Some(next)
+    feed(next, setting, node, Token::Ping);
+    Some(())
 }
 
 /// The primary notices that the connection is lost, and forgets it.
 ///
 /// Source: `PROTOCOL §3.5`; `freeClient`, `replicationCron`, Redis 2.6 to 7.2.
-pub fn primary_notices_loss(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn primary_notices_loss(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let parent = world.parent(replica)?;
     let link = world.link(replica);
     setting.requires(Guard::PrimaryNoticesCut, link.wire == Wire::Cut)?;
@@ -147,22 +159,25 @@ pub fn primary_notices_loss(world: &World, setting: &Setting, replica: NodeId) -
         link.primary != PrimaryPhase::None,
     )?;
 
-    let mut next = *world;
     next.link_mut(replica).primary_forgets();
-    let_go(&mut next, setting, parent);
-    Some(next)
+    let_go(next, setting, parent);
+    Some(())
 }
 
 /// The primary notices that an older connection of the same replica is lost, and forgets it.
 ///
 /// Source: `PROTOCOL §3.5`; `freeClient`, `replicationCron`, Redis 2.6 to 7.2.
-pub fn primary_notices_stale(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn primary_notices_stale(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let stale = world.link(replica).stale?;
 
-    let mut next = *world;
     next.link_mut(replica).stale = None;
-    let_go(&mut next, setting, stale.at);
-    Some(next)
+    let_go(next, setting, stale.at);
+    Some(())
 }
 
 /// What was kept or made only for a replica that is gone goes too.

@@ -14,7 +14,7 @@ use crate::world::{Backlog, Id, Label, NodeId, Role, Saved, Secondary, Wire, Wor
 /// An operator saves a node's data to its disk, with their label.
 ///
 /// Source: `PROTOCOL §2.4`, `PROTOCOL §4.8`; `rdbPopulateSaveInfo`, Redis 4.0 to 7.2.
-pub fn save(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
+pub fn save(world: &World, next: &mut World, setting: &Setting, node: NodeId) -> Option<()> {
     let own = world.node(node);
     setting.requires(Guard::SaveAlone, own.snapshot.is_none())?;
     let label = match own.role {
@@ -27,49 +27,60 @@ pub fn save(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
         database: database_to_save(setting, own),
     };
 
-    let mut next = *world;
     next.node_mut(node).saved = Some(saved);
-    Some(next)
+    Some(())
 }
 
 /// A primary's process dies and starts again from the snapshot on its disk, if there is one.
 ///
 /// Source: `PROTOCOL §3.7-1`, `PROTOCOL §3.7-7`, `PROTOCOL §4.8`; `loadDataFromDisk`, Redis 2.6 to 7.2.
-pub fn restart_primary(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
+pub fn restart_primary(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    node: NodeId,
+) -> Option<()> {
     setting.requires(Guard::RestartPrimary, world.is_primary(node))?;
 
-    let mut next = *world;
-    die(&mut next, node);
-    start_as_primary(world, &mut next, setting, node);
-    Some(next)
+    die(next, node);
+    start_as_primary(world, next, setting, node);
+    Some(())
 }
 
 /// A replica's process dies, and is started again without being told to follow anyone.
 ///
 /// Source: `PROTOCOL §3.7-7`, `PROTOCOL §4.8`; `loadDataFromDisk`, Redis 2.6 to 7.2.
-pub fn restart_as_primary(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
+pub fn restart_as_primary(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    node: NodeId,
+) -> Option<()> {
     setting.requires(Guard::RestartAsPrimary, !world.is_primary(node))?;
 
-    let mut next = *world;
-    close_link(&mut next, setting, node);
-    die(&mut next, node);
+    close_link(next, setting, node);
+    die(next, node);
     next.node_mut(node).role = Role::Primary;
-    start_as_primary(world, &mut next, setting, node);
-    Some(next)
+    start_as_primary(world, next, setting, node);
+    Some(())
 }
 
 /// A replica's process dies and starts again from the snapshot on its disk, if there is one.
 ///
 /// Source: `PROTOCOL §4.8`; `loadDataFromDisk`, `replicationCacheMasterUsingMyself`, Redis 2.6 to 7.2.
-pub fn restart_replica(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn restart_replica(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     setting.requires(Guard::RestartReplica, !world.is_primary(replica))?;
 
-    let mut next = *world;
-    sever(&mut next, replica);
+    sever(next, replica);
     next.link_mut(replica).replica_forgets();
-    die(&mut next, replica);
-    start_as_replica(&mut next, setting, replica);
-    Some(next)
+    die(next, replica);
+    start_as_replica(next, setting, replica);
+    Some(())
 }
 
 /// A primary's process dies, and is started again as a replica.
@@ -77,18 +88,18 @@ pub fn restart_replica(world: &World, setting: &Setting, replica: NodeId) -> Opt
 /// Source: `PROTOCOL §4.8`; `loadDataFromDisk`, `replicationCacheMasterUsingMyself`, Redis 2.6 to 7.2.
 pub fn restart_as_replica(
     world: &World,
+    next: &mut World,
     setting: &Setting,
     node: NodeId,
     parent: NodeId,
-) -> Option<World> {
+) -> Option<()> {
     setting.requires(Guard::RestartAsReplica, world.is_primary(node))?;
     setting.requires(Guard::RestartFollowsAnother, node != parent)?;
 
-    let mut next = *world;
-    die(&mut next, node);
+    die(next, node);
     next.node_mut(node).role = Role::ReplicaOf(parent);
-    start_as_replica(&mut next, setting, node);
-    Some(next)
+    start_as_replica(next, setting, node);
+    Some(())
 }
 
 /// A process dies: of all it had, the snapshot on its disk is left, and its data are those. Who was connected

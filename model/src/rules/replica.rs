@@ -22,14 +22,13 @@ use crate::world::{
 /// Left out: a third connection while the primary believes in two; the oldest adds nothing to the second.
 ///
 /// Source: `PROTOCOL §2.2`, `PROTOCOL §4.2`; `slaveTryPartialResynchronization`, Redis 2.6 to 7.2.
-pub fn ask(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn ask(world: &World, next: &mut World, setting: &Setting, replica: NodeId) -> Option<()> {
     let parent = world.parent(replica)?;
     let link = world.link(replica);
     let forgotten = link.primary == PrimaryPhase::None || link.stale.is_none();
     setting.requires(Guard::AskWhenIdle, link.replica == ReplicaPhase::Idle)?;
     setting.requires(Guard::AskNoThird, forgotten)?;
 
-    let mut next = *world;
     let label = world
         .node(replica)
         .following
@@ -55,20 +54,24 @@ pub fn ask(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
         stale,
         ..Link::ABSENT
     };
-    Some(next)
+    Some(())
 }
 
 /// `+CONTINUE` arrives: the replica goes on with what it has, under the name it is told.
 ///
 /// Source: `PROTOCOL §4.3`; `slaveTryPartialResynchronization`, `replicationResurrectCachedMaster`, Redis 2.8 to 7.2.
-pub fn receive_continue(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn receive_continue(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let Some(Reply::Continue(id)) = world.link(replica).reply else {
         return None;
     };
     let asked = world.link(replica).replica == ReplicaPhase::Asked;
     setting.requires(Guard::ContinueWhenAsked, asked)?;
 
-    let mut next = *world;
     next.link_mut(replica).reply = None;
     next.link_mut(replica).replica = match setting.book.continue_acknowledgement {
         ContinueAcknowledgement::Sent => ReplicaPhase::Connected,
@@ -85,9 +88,9 @@ pub fn receive_continue(world: &World, setting: &Setting, replica: NodeId) -> Op
     };
     next.node_mut(replica).following = Some(Label { id, offset });
     if setting.book.names_histories() {
-        take_name(&mut next, setting, replica, had.id);
+        take_name(next, setting, replica, had.id);
     }
-    Some(next)
+    Some(())
 }
 
 /// A replica that is continued calls its history what its primary calls it. Under a new name it remembers the
@@ -117,14 +120,18 @@ fn take_name(next: &mut World, setting: &Setting, replica: NodeId, old: Id) {
 /// `+FULLRESYNC` arrives: a snapshot will come. The old data stay until it is there.
 ///
 /// Source: `PROTOCOL §4.3`, `PROTOCOL §4.4`; `slaveTryPartialResynchronization`, Redis 2.8 to 7.2.
-pub fn receive_full_resync(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn receive_full_resync(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let Some(Reply::FullResync(label)) = world.link(replica).reply else {
         return None;
     };
     let asked = world.link(replica).replica == ReplicaPhase::Asked;
     setting.requires(Guard::FullResyncWhenAsked, asked)?;
 
-    let mut next = *world;
     let link = next.link_mut(replica);
     link.reply = None;
     link.replica = ReplicaPhase::Transferring;
@@ -134,13 +141,13 @@ pub fn receive_full_resync(world: &World, setting: &Setting, replica: NodeId) ->
     }
     match setting.book.full_reply {
         FullReply::KeepsLabel => {}
-        FullReply::DiscardsLabel => discard_past(&mut next, setting, replica),
+        FullReply::DiscardsLabel => discard_past(next, setting, replica),
         FullReply::AdoptsLabel => next.node_mut(replica).following = Some(label),
     }
     if setting.book.discard == Discard::AtReply {
         next.node_mut(replica).data = Data::EMPTY;
     }
-    Some(next)
+    Some(())
 }
 
 /// A replica that knows that other data will come forgets its place, and its own replicas have to come again.
@@ -159,22 +166,26 @@ fn discard_past(next: &mut World, setting: &Setting, replica: NodeId) {
 /// ask again; otherwise it takes PSYNC to be unknown here, and asks with SYNC.
 ///
 /// Source: `PROTOCOL §4.3`; `slaveTryPartialResynchronization`, `syncWithMaster`, Redis 2.8 to 7.2.
-pub fn receive_error(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn receive_error(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let link = world.link(replica);
     let Some(Reply::Error(kind)) = link.reply else {
         return None;
     };
 
-    let mut next = *world;
     let passes = kind == ErrorReply::Transient
         && setting.book.transient_error != TransientError::LikeAnyOther;
     if passes || link.with_sync {
-        close_link(&mut next, setting, replica);
+        close_link(next, setting, replica);
         if setting.book.transient_error == TransientError::ForgetsLabel {
             next.node_mut(replica).following = None;
             next.node_mut(replica).selected = Database::First;
         }
-        return Some(next);
+        return Some(());
     }
     let link = next.link_mut(replica);
     link.reply = None;
@@ -182,21 +193,25 @@ pub fn receive_error(world: &World, setting: &Setting, replica: NodeId) -> Optio
     link.with_sync = true;
     link.request = Some(Request { wanted: None });
     if setting.book.full_reply == FullReply::DiscardsLabel {
-        discard_past(&mut next, setting, replica);
+        discard_past(next, setting, replica);
     }
-    Some(next)
+    Some(())
 }
 
 /// The whole snapshot is there: it replaces the data, and its label becomes the replica's.
 ///
 /// Source: `PROTOCOL §4.4`; `readSyncBulkPayload`, `replicationCreateMasterClient`, Redis 2.6 to 7.2.
-pub fn receive_snapshot(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn receive_snapshot(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let link = world.link(replica);
     let payload = link.payload?;
     let transferring = link.replica == ReplicaPhase::Transferring;
     setting.requires(Guard::LoadWhenTransferring, transferring)?;
 
-    let mut next = *world;
     let label = label_of_load(world, setting, replica, payload);
     let link = next.link_mut(replica);
     link.payload = None;
@@ -209,8 +224,8 @@ pub fn receive_snapshot(world: &World, setting: &Setting, replica: NodeId) -> Op
     own.selected = payload.database.unwrap_or_default();
     own.snapshot = None;
     own.saved = Some(received_file(setting, payload));
-    replace_history(&mut next, setting, replica, label);
-    Some(next)
+    replace_history(next, setting, replica, label);
+    Some(())
 }
 
 /// What a replica calls the data it has loaded; `None` if nobody named them.
@@ -264,14 +279,18 @@ fn replace_history(next: &mut World, setting: &Setting, replica: NodeId, label: 
 /// label that it could use, and closes the connection.
 ///
 /// Source: `PROTOCOL §4.4`; `readSyncBulkPayload`, `replicationAttachToNewMaster`, Redis 2.6 to 7.2.
-pub fn fail_load(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn fail_load(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let link = world.link(replica);
     link.payload?;
     let transferring = link.replica == ReplicaPhase::Transferring;
     setting.requires(Guard::FailWhenTransferring, transferring)?;
 
-    let mut next = *world;
-    close_link(&mut next, setting, replica);
+    close_link(next, setting, replica);
     let own = next.node_mut(replica);
     own.data = Data::EMPTY;
     own.backlog = None;
@@ -280,10 +299,10 @@ pub fn fail_load(world: &World, setting: &Setting, replica: NodeId) -> Option<Wo
     own.begun = Begun::NOTHING;
     own.selected = Database::First;
     if !setting.book.names_histories() {
-        own_history_ends(&mut next, setting, replica);
+        own_history_ends(next, setting, replica);
     }
-    disconnect_replicas(&mut next, setting, replica);
-    Some(next)
+    disconnect_replicas(next, setting, replica);
+    Some(())
 }
 
 /// The file a replica received is a saved snapshot from then on.
@@ -299,12 +318,16 @@ fn received_file(setting: &Setting, payload: Snapshot) -> Saved {
 /// The head of a write arrives, and its tail does not yet.
 ///
 /// Source: `PROTOCOL §4.5`; `readQueryFromClient`, Redis 2.8 to 7.2.
-pub fn read_head(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn read_head(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let (token, starts_with_tail) = next_in_stream(world, setting, replica)?;
     setting.requires(Guard::HeadBeforeTail, !starts_with_tail)?;
     setting.requires(Guard::HeadOfWrite, token.as_write().is_some())?;
 
-    let mut next = *world;
     next.link_mut(replica).stream.starts_with_tail = true;
     let own = next.node_mut(replica);
     own.begun.half = Some(token);
@@ -313,16 +336,15 @@ pub fn read_head(world: &World, setting: &Setting, replica: NodeId) -> Option<Wo
     {
         following.offset = following.offset.plus(1);
     }
-    Some(next)
+    Some(())
 }
 
 /// The rest of a command arrives, and it takes effect; within a transaction all of it does when EXEC arrives.
 ///
 /// Source: `PROTOCOL §2.5`, `PROTOCOL §4.5`, `PROTOCOL §4.7`; `commandProcessed`, `execCommand`, Redis 2.6 to 7.2.
-pub fn apply(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn apply(world: &World, next: &mut World, setting: &Setting, replica: NodeId) -> Option<()> {
     let (token, starts_with_tail) = next_in_stream(world, setting, replica)?;
 
-    let mut next = *world;
     let stream = &mut next.link_mut(replica).stream;
     *stream = Stream {
         tokens: stream.tokens.suffix(1),
@@ -345,8 +367,8 @@ pub fn apply(world: &World, setting: &Setting, replica: NodeId) -> Option<World>
     if let Some(following) = &mut own.following {
         following.offset = following.offset.plus(counted - head);
     }
-    pass_on(&mut next, setting, replica, executed);
-    Some(next)
+    pass_on(next, setting, replica, executed);
+    Some(())
 }
 
 /// A replica executes what its primary has executed, in the database it has selected.
@@ -379,7 +401,12 @@ fn next_in_stream(world: &World, setting: &Setting, replica: NodeId) -> Option<(
 /// The replica tells its primary how far it has come. An acknowledgement that tells nothing new is left out.
 ///
 /// Source: `PROTOCOL §2.6`; `replicationSendAck`, Redis 2.8 to 7.2.
-pub fn acknowledge(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn acknowledge(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let link = world.link(replica);
     let offset = acknowledged_offset(world, setting, replica)?;
     let told = link.acknowledgement.or(link.acknowledged);
@@ -394,9 +421,8 @@ pub fn acknowledge(world: &World, setting: &Setting, replica: NodeId) -> Option<
     setting.requires(Guard::AcknowledgeWhole, link.wire == Wire::Whole)?;
     setting.requires(Guard::AcknowledgeNews, told != Some(offset))?;
 
-    let mut next = *world;
     next.link_mut(replica).acknowledgement = Some(offset);
-    Some(next)
+    Some(())
 }
 
 fn acknowledged_offset(world: &World, setting: &Setting, replica: NodeId) -> Option<Offset> {
@@ -412,12 +438,16 @@ fn acknowledged_offset(world: &World, setting: &Setting, replica: NodeId) -> Opt
 /// nothing, and its own replicas have to come again.
 ///
 /// Source: `PROTOCOL §4.5`; `replicationCacheMaster`, `replicationHandleMasterDisconnection`, Redis 2.6 to 7.2.
-pub fn replica_notices_loss(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn replica_notices_loss(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let link = world.link(replica);
     setting.requires(Guard::ReplicaNoticesCut, link.wire == Wire::Cut)?;
     setting.requires(Guard::ReplicaHadLink, link.replica != ReplicaPhase::Idle)?;
 
-    let mut next = *world;
     next.link_mut(replica).replica_forgets();
     let own = next.node_mut(replica);
     if setting.book.partial_command != PartialCommand::KeptAndCounted {
@@ -431,7 +461,7 @@ pub fn replica_notices_loss(world: &World, setting: &Setting, replica: NodeId) -
         own.selected = Database::First;
     }
     if !setting.book.has_psync() {
-        disconnect_replicas(&mut next, setting, replica);
+        disconnect_replicas(next, setting, replica);
     }
-    Some(next)
+    Some(())
 }

@@ -17,23 +17,22 @@ use crate::world::{Id, NodeId, Role, Secondary, World};
 /// A replica becomes a primary: `REPLICAOF NO ONE`. What it had read and not applied is lost.
 ///
 /// Source: `PROTOCOL §3.7-4`, `PROTOCOL §4.6`; `replicationUnsetMaster`, `shiftReplicationId`, Redis 2.6 to 7.2.
-pub fn promote(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
+pub fn promote(world: &World, next: &mut World, setting: &Setting, node: NodeId) -> Option<()> {
     setting.requires(Guard::PromoteReplica, !world.is_primary(node))?;
 
-    let mut next = *world;
-    close_link(&mut next, setting, node);
+    close_link(next, setting, node);
     next.node_mut(node).role = Role::Primary;
-    leave_stream(&mut next, setting, node);
+    leave_stream(next, setting, node);
     match setting.book.promotion {
-        Promotion::KeepsRunId => keep_run_id(&mut next, setting, node),
+        Promotion::KeepsRunId => keep_run_id(next, setting, node),
         Promotion::ShiftsId => {
-            disconnect_replicas(&mut next, setting, node);
-            shift_id(world, &mut next, setting, node);
+            disconnect_replicas(next, setting, node);
+            shift_id(world, next, setting, node);
         }
-        Promotion::KeepsId => disconnect_replicas(&mut next, setting, node),
+        Promotion::KeepsId => disconnect_replicas(next, setting, node),
         Promotion::ForgetsFormerId => {
-            disconnect_replicas(&mut next, setting, node);
-            shift_id(world, &mut next, setting, node);
+            disconnect_replicas(next, setting, node);
+            shift_id(world, next, setting, node);
             next.node_mut(node).secondary = None;
         }
     }
@@ -44,7 +43,7 @@ pub fn promote(world: &World, setting: &Setting, node: NodeId) -> Option<World> 
         own.id = Id::ANONYMOUS;
         own.secondary = None;
     }
-    Some(next)
+    Some(())
 }
 
 /// A promoted replica reads no stream any more, and writes one.
@@ -99,16 +98,21 @@ fn shift_id(world: &World, next: &mut World, setting: &Setting, node: NodeId) {
 /// Who that is, is not looked at: two nodes may follow each other.
 ///
 /// Source: `PROTOCOL §4.2`, `PROTOCOL §4.6`; `replicationSetMaster`, `replicationCacheMasterUsingMyself`, Redis 2.6 to 7.2.
-pub fn follow(world: &World, setting: &Setting, node: NodeId, parent: NodeId) -> Option<World> {
+pub fn follow(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    node: NodeId,
+    parent: NodeId,
+) -> Option<()> {
     setting.requires(Guard::FollowAnother, node != parent)?;
     setting.requires(Guard::FollowNew, world.parent(node) != Some(parent))?;
 
-    let mut next = *world;
-    close_link(&mut next, setting, node);
+    close_link(next, setting, node);
     next.node_mut(node).role = Role::ReplicaOf(parent);
     next.node_mut(node).begun = Begun::NOTHING;
     if setting.book.demoted == Demoted::CutsReplicas {
-        disconnect_replicas(&mut next, setting, node);
+        disconnect_replicas(next, setting, node);
     }
     let own = next.node_mut(node);
     if setting.book.demotion == Demotion::ForgetsLabel {
@@ -118,7 +122,7 @@ pub fn follow(world: &World, setting: &Setting, node: NodeId, parent: NodeId) ->
         if setting.book.role_numbering == RoleNumbering::StartsAgain {
             own.offset = ReplOffset(0);
         }
-        return Some(next);
+        return Some(());
     }
     if world.is_primary(node) {
         own.following = (own.id != Id::ANONYMOUS).then(|| own.label());
@@ -126,7 +130,7 @@ pub fn follow(world: &World, setting: &Setting, node: NodeId, parent: NodeId) ->
     if setting.book.demotion == Demotion::KeepsLabelLosesOffset && own.following.is_some() {
         own.offset = own.offset.plus(-COMMAND_UNITS);
     }
-    Some(next)
+    Some(())
 }
 
 /// The last command of a client's transaction tells its primary to follow another: MULTI, a write, `REPLICAOF`, EXEC. What
@@ -135,22 +139,23 @@ pub fn follow(world: &World, setting: &Setting, node: NodeId, parent: NodeId) ->
 /// Source: `PROTOCOL §4.6`; `execCommand`, Redis 4.0 to 7.2.
 pub fn follow_in_transaction(
     world: &World,
+    next: &mut World,
     setting: &Setting,
     node: NodeId,
     parent: NodeId,
-) -> Option<World> {
+) -> Option<()> {
     setting.requires(Guard::FollowFromPrimary, world.is_primary(node))?;
 
     let write = Token::Write(world.next_write());
-    let mut written = *world;
-    let mut say = |commands: &[Token]| execute(&mut written, setting, node, commands);
+    let mut say = |commands: &[Token]| execute(next, setting, node, commands);
     match setting.book.transaction_end {
         TransactionEnd::Exec => say(&[Token::Multi, write, Token::Exec]),
         TransactionEnd::Missing => say(&[Token::Multi, write]),
         TransactionEnd::Unsaid => {
-            let own = written.node_mut(node);
+            let own = next.node_mut(node);
             own.data = own.data.after(write);
         }
     }
-    follow(&written, setting, node, parent)
+    let written = *next;
+    follow(&written, next, setting, node, parent)
 }

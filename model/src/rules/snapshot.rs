@@ -19,10 +19,11 @@ use crate::world::{
 /// Source: `PROTOCOL §3.3`; `startBgsaveForReplication`, `replicationSetupSlaveForFullResync`, Redis 2.8.22 to 7.2.
 pub fn start_snapshot(
     world: &World,
+    next: &mut World,
     setting: &Setting,
     node: NodeId,
     framing: Framing,
-) -> Option<World> {
+) -> Option<()> {
     let own = world.node(node);
     let waited_for = is_waited_for(world, node, PrimaryPhase::Waiting);
     setting.requires(Guard::StartOnce, own.snapshot.is_none())?;
@@ -39,7 +40,6 @@ pub fn start_snapshot(
     let understood = framing == Framing::Disk || !world.replicas_of(node).any(by_sync);
     setting.requires(Guard::StartUnderstood, understood)?;
 
-    let mut next = *world;
     if own.id == Id::ANONYMOUS {
         // Only in the oldest era, where no name and no number ever leaves the primary.
         next.node_mut(node).id = next.name_history(world, History::beginning(own.offset, own.data));
@@ -51,22 +51,22 @@ pub fn start_snapshot(
         framing,
         database: database_to_save(setting, own),
     });
-    select_again(&mut next, setting, node);
+    select_again(next, setting, node);
     for replica in world.replicas_of(node) {
         let link = next.link_mut(replica);
         if link.primary == PrimaryPhase::Waiting {
             link.primary = PrimaryPhase::Accumulating;
             link.unsent_from = Some(label.offset);
-            announce(&mut next, setting, replica, label);
+            announce(next, setting, replica, label);
         }
     }
-    each_stale_at(&mut next, node, |stale| {
+    each_stale_at(next, node, |stale| {
         if stale.phase == PrimaryPhase::Waiting {
             stale.phase = PrimaryPhase::Accumulating;
             stale.unsent_from = Some(label.offset);
         }
     });
-    Some(next)
+    Some(())
 }
 
 /// What a snapshot says of the database the stream is in at its cut. A stream that will select anew may be anywhere.
@@ -132,12 +132,16 @@ fn announce(next: &mut World, setting: &Setting, replica: NodeId, label: Label) 
 /// joins it, with the label the snapshot began with and all commands since.
 ///
 /// Source: `PROTOCOL §3.2`; `syncCommand`, `copyReplicaOutputBuffer`, Redis 2.4.6 to 7.2.
-pub fn attach_to_snapshot(world: &World, setting: &Setting, replica: NodeId) -> Option<World> {
+pub fn attach_to_snapshot(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    replica: NodeId,
+) -> Option<()> {
     let (parent, answer) = answer_to(world, setting, replica)?;
     let running = joinable_snapshot(world, setting, replica)?;
     setting.requires(Guard::AttachLacking, matches!(answer, Answer::Full(_)))?;
 
-    let mut next = *world;
     let label = match setting.book.attach_label {
         AttachLabel::OfSnapshot => running.label,
         AttachLabel::Current => world.node(parent).label(),
@@ -154,9 +158,9 @@ pub fn attach_to_snapshot(world: &World, setting: &Setting, replica: NodeId) -> 
         AttachQueue::Copied => since_cut,
         AttachQueue::Lost => Tokens::EMPTY,
     };
-    announce(&mut next, setting, replica, label);
-    select_again(&mut next, setting, parent);
-    Some(next)
+    announce(next, setting, replica, label);
+    select_again(next, setting, parent);
+    Some(())
 }
 
 /// A snapshot that goes through a file, and for which another connection waits already.
@@ -172,10 +176,14 @@ pub fn joinable_snapshot(world: &World, setting: &Setting, replica: NodeId) -> O
 /// The snapshot is complete and goes out; what was queued behind it follows, or waits for a sign of life.
 ///
 /// Source: `PROTOCOL §3.4`; `updateSlavesWaitingBgsave`, `putSlaveOnline`, Redis 2.6 to 7.2.
-pub fn finish_snapshot(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
+pub fn finish_snapshot(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    node: NodeId,
+) -> Option<()> {
     let snapshot = world.node(node).snapshot?;
 
-    let mut next = *world;
     next.node_mut(node).snapshot = None;
     if snapshot.framing == Framing::Disk {
         let label = label_to_save(setting, Some(snapshot.label));
@@ -201,14 +209,14 @@ pub fn finish_snapshot(world: &World, setting: &Setting, node: NodeId) -> Option
             link.payload = (link.wire == Wire::Whole).then_some(snapshot);
         }
     }
-    each_stale_at(&mut next, node, |stale| {
+    each_stale_at(next, node, |stale| {
         if stale.phase == PrimaryPhase::Accumulating {
             stale.phase = phase;
             stale.unsent_from = unsent_from;
         }
     });
-    trim(&mut next, setting, node);
-    Some(next)
+    trim(next, setting, node);
+    Some(())
 }
 
 /// Whether nobody waits any more for the snapshot that is being made.
@@ -233,15 +241,15 @@ pub fn label_to_save(setting: &Setting, label: Option<Label>) -> Option<Label> {
 /// Source: `PROTOCOL §3.4`; `updateSlavesWaitingBgsave`, Redis 2.6 to 7.2.
 pub fn fail_snapshot(
     world: &World,
+    next: &mut World,
     setting: &Setting,
     node: NodeId,
     framing: Framing,
-) -> Option<World> {
+) -> Option<()> {
     let snapshot = world.node(node).snapshot?;
     setting.requires(Guard::FailThatFraming, snapshot.framing == framing)?;
     setting.requires(Guard::FailWaitedFor, !is_orphaned(world, node))?;
 
-    let mut next = *world;
     next.node_mut(node).snapshot = None;
     let waits = |stale: Connection| stale.at == node && stale.phase == PrimaryPhase::Accumulating;
     for replica in next.node_ids() {
@@ -257,6 +265,6 @@ pub fn fail_snapshot(
             link.primary_forgets();
         }
     }
-    trim(&mut next, setting, node);
-    Some(next)
+    trim(next, setting, node);
+    Some(())
 }

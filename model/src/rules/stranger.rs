@@ -13,10 +13,11 @@ use crate::world::{Byte, Id, Link, NodeId, Question, Stranger, World};
 /// Source: `PROTOCOL §3.1`, `PROTOCOL §8`; `masterTryPartialResynchronization`, Redis 2.8 to 7.2.
 pub fn stranger_asks(
     world: &World,
+    next: &mut World,
     setting: &Setting,
     node: NodeId,
     question: Question,
-) -> Option<World> {
+) -> Option<()> {
     let quiet = world.node(node).snapshot.is_none();
     let mut replicas = world.replicas_of(node);
     let alone = replicas.all(|replica| *world.link(replica) == Link::ABSENT);
@@ -25,7 +26,6 @@ pub fn stranger_asks(
     setting.requires(Guard::StrangerAsksAlone, alone)?;
     let asked = wanted_by_stranger(world, node, question)?;
 
-    let mut next = *world;
     let standing = world.node(node).standing(setting.backlog_commands);
     let answer = answer(
         &setting.book,
@@ -33,7 +33,7 @@ pub fn stranger_asks(
         Some((u64::from(asked.0.0), asked.1.wide())),
     );
     next.stranger = Some(Stranger { question, answer });
-    Some(next)
+    Some(())
 }
 
 /// The ID and the byte a question stands for; `None` where it makes no sense, or is the same as another.
@@ -63,11 +63,15 @@ pub fn wanted_by_stranger(world: &World, node: NodeId, question: Question) -> Op
 /// The stranger goes; nothing it did leaves a trace.
 ///
 /// Source: `PROTOCOL §3.5`; `freeClient`, Redis 2.8 to 7.2.
-pub fn stranger_leaves(world: &World, setting: &Setting, node: NodeId) -> Option<World> {
+pub fn stranger_leaves(
+    world: &World,
+    next: &mut World,
+    setting: &Setting,
+    node: NodeId,
+) -> Option<()> {
     world.stranger?;
     setting.requires(Guard::StrangerLeavesPrimary, world.is_primary(node))?;
 
-    let mut next = *world;
     next.stranger = None;
-    Some(next)
+    Some(())
 }
