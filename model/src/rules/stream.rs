@@ -190,13 +190,16 @@ pub fn trim(next: &mut World, setting: &Setting, node: NodeId) {
     let Some(backlog) = &mut next.node_mut(node).backlog else {
         return;
     };
-    while too_long(backlog) {
+    loop {
         let past_first = backlog.first.plus(COMMAND_UNITS);
         if kept_for_replicas.is_some_and(|sent| past_first > sent.next_byte()) {
             return;
         }
         backlog.tokens.pop_first();
         backlog.first = past_first;
+        if !too_long(backlog) {
+            return;
+        }
     }
 }
 
