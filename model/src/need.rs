@@ -7,9 +7,9 @@
 //! what it should be ([`crate::mutate`]), every step is tried.
 
 use crate::bits;
-use crate::link::{PrimaryPhase, ReplicaPhase, Reply, Wire};
+use crate::link::{Link, PrimaryPhase, ReplicaPhase, Reply, Wire};
 use crate::step::Step;
-use crate::world::{Framing, MAX_NODES, NodeId, Role, World};
+use crate::world::{Framing, MAX_NODES, Node, NodeId, Role, World};
 
 /// Something a rule looks for at one node, or on the link of that node to its primary.
 #[derive(Clone, Copy)]
@@ -139,6 +139,9 @@ impl Need {
 /// How many [`Need`]s there are.
 const NEEDS: usize = Need::NoStranger as usize + 1;
 
+/// How many needs are looked up at once: a table for each of them would be more work, one for more of them less at hand.
+const GROUP: usize = 4;
+
 /// A set of needs, a bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs(u32);
@@ -150,8 +153,8 @@ pub struct NeedsOfSteps {
     first: usize,
     /// A bit for each of them.
     all: u64,
-    /// Of each need, a bit for each step that has it.
-    having: [u64; NEEDS],
+    /// Of each [`GROUP`] of needs, and of each set of them that is lacking: a bit for each step that has any of these.
+    blocked: [[u64; 1 << GROUP]; NEEDS.div_ceil(GROUP)],
 }
 
 impl Needs {
@@ -165,56 +168,122 @@ impl Needs {
         Self(self.0 | 1 << need as u32)
     }
 
+    const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    const fn one(need: Need) -> Self {
+        Self::NONE.with(need)
+    }
+
+    const fn two(one: Need, other: Need) -> Self {
+        Self::one(one).with(other)
+    }
+
+    /// This one where the condition holds, none otherwise.
+    const fn when(condition: bool, need: Need) -> Self {
+        Self((condition as u32) << need as u32)
+    }
+
     /// What is there, at each node.
     pub fn found_in(world: &World) -> [Self; MAX_NODES] {
-        let mut found = [Self::NONE; MAX_NODES];
-        let connections = Connections::of(world);
+        let mut found = Self::of_connections(world);
+        let stranger = match world.stranger {
+            Some(_) => Self::one(Need::Stranger),
+            None => Self::one(Need::NoStranger),
+        };
         for id in world.node_ids() {
-            let (node, link, bit) = (world.node(id), world.link(id), 1 << id as u8);
-            let making = node.snapshot.map(|snapshot| snapshot.framing);
-            let conditions = [
-                (Need::Primary, node.role == Role::Primary),
-                (Need::Replica, node.role != Role::Primary),
-                (Need::Backlog, node.backlog.is_some()),
-                (Need::Secondary, node.secondary.is_some()),
-                (Need::NoSnapshot, making.is_none()),
-                (Need::Snapshot, making.is_some()),
-                (Need::FileSnapshot, making == Some(Framing::Disk)),
-                (Need::DirectSnapshot, making == Some(Framing::Socket)),
-                (Need::Unattached, connections.current & bit == 0),
-                (
-                    Need::Alone,
-                    (connections.current | connections.older) & bit == 0,
-                ),
-                (Need::Waiting, connections.waiting & bit != 0),
-                (Need::Accumulating, connections.accumulating & bit != 0),
-                (Need::Idle, link.replica == ReplicaPhase::Idle),
-                (Need::Linked, link.replica != ReplicaPhase::Idle),
-                (Need::Connected, link.is_connected()),
-                (Need::Known, link.primary != PrimaryPhase::None),
-                (Need::Whole, link.wire == Wire::Whole),
-                (Need::Cut, link.wire == Wire::Cut),
-                (Need::Request, link.request.is_some()),
-                (Need::Acknowledgement, link.acknowledgement.is_some()),
-                (
-                    Need::Continue,
-                    matches!(link.reply, Some(Reply::Continue(_))),
-                ),
-                (
-                    Need::FullResync,
-                    matches!(link.reply, Some(Reply::FullResync(_))),
-                ),
-                (Need::Error, matches!(link.reply, Some(Reply::Error(_)))),
-                (Need::Payload, link.payload.is_some()),
-                (Need::Command, !link.stream.tokens.is_empty()),
-                (Need::Stale, link.stale.is_some()),
-                (Need::Stranger, world.stranger.is_some()),
-                (Need::NoStranger, world.stranger.is_none()),
-            ];
-            let bits = conditions.map(|(need, holds)| u32::from(holds) << need as u32);
-            found[id as usize] = Self(bits.iter().fold(0, |all, bit| all | bit));
+            let own = Self::of_node(world.node(id)).and(Self::of_link(world.link(id)));
+            let found = &mut found[id as usize];
+            *found = found.and(own).and(stranger);
         }
         found
+    }
+
+    /// What each node knows of the connections of its replicas.
+    fn of_connections(world: &World) -> [Self; MAX_NODES] {
+        let mut found = [Self::two(Need::Unattached, Need::Alone); MAX_NODES];
+        let mut note = |primary: NodeId, phase: PrimaryPhase, excluded: Self| {
+            let found = &mut found[primary as usize];
+            let phase = match phase {
+                PrimaryPhase::Waiting => Self::one(Need::Waiting),
+                PrimaryPhase::Accumulating => Self::one(Need::Accumulating),
+                PrimaryPhase::None | PrimaryPhase::Held | PrimaryPhase::Online => Self::NONE,
+            };
+            *found = found.without(excluded).and(phase);
+        };
+        for replica in world.node_ids() {
+            let link = world.link(replica);
+            if let Some(parent) = world.parent(replica)
+                && link.primary != PrimaryPhase::None
+            {
+                let excluded = Self::two(Need::Unattached, Need::Alone);
+                note(parent, link.primary, excluded);
+            }
+            if let Some(stale) = link.stale {
+                note(stale.at, stale.phase, Self::one(Need::Alone));
+            }
+        }
+        found
+    }
+
+    /// What a node has.
+    fn of_node(node: &Node) -> Self {
+        let role = match node.role {
+            Role::Primary => Self::one(Need::Primary),
+            Role::ReplicaOf(_) => Self::one(Need::Replica),
+        };
+        let making = match node.snapshot.map(|snapshot| snapshot.framing) {
+            None => Self::one(Need::NoSnapshot),
+            Some(Framing::Disk) => Self::two(Need::Snapshot, Need::FileSnapshot),
+            Some(Framing::Socket) => Self::two(Need::Snapshot, Need::DirectSnapshot),
+        };
+        role.and(making)
+            .and(Self::when(node.backlog.is_some(), Need::Backlog))
+            .and(Self::when(node.secondary.is_some(), Need::Secondary))
+    }
+
+    /// What is on a link, and what its ends believe of it.
+    fn of_link(link: &Link) -> Self {
+        let replica = match link.replica {
+            ReplicaPhase::Idle => Self::one(Need::Idle),
+            ReplicaPhase::Asked | ReplicaPhase::Transferring => Self::one(Need::Linked),
+            ReplicaPhase::Connected | ReplicaPhase::ConnectedMute => {
+                Self::two(Need::Linked, Need::Connected)
+            }
+        };
+        let wire = match link.wire {
+            Wire::Absent => Self::NONE,
+            Wire::Whole => Self::one(Need::Whole),
+            Wire::Cut => Self::one(Need::Cut),
+        };
+        let reply = match link.reply {
+            None => Self::NONE,
+            Some(Reply::Continue(_)) => Self::one(Need::Continue),
+            Some(Reply::FullResync(_)) => Self::one(Need::FullResync),
+            Some(Reply::Error(_)) => Self::one(Need::Error),
+        };
+        let acknowledged = link.acknowledgement.is_some();
+        let known = link.primary != PrimaryPhase::None;
+        replica
+            .and(wire)
+            .and(reply)
+            .and(Self::when(known, Need::Known))
+            .and(Self::when(link.request.is_some(), Need::Request))
+            .and(Self::when(acknowledged, Need::Acknowledgement))
+            .and(Self::when(link.payload.is_some(), Need::Payload))
+            .and(Self::when(!link.stream.tokens.is_empty(), Need::Command))
+            .and(Self::when(link.stale.is_some(), Need::Stale))
+    }
+
+    /// The same, some needs at a time: a number for each [`GROUP`].
+    fn in_groups(self) -> impl Iterator<Item = usize> {
+        let groups = (0..NEEDS).step_by(GROUP);
+        groups.map(move |first| (self.0 >> first) as usize % (1 << GROUP))
     }
 
     /// What the rule of a step looks for at the node that the step names. While the stranger is there, nothing but its
@@ -256,12 +325,14 @@ impl NeedsOfSteps {
         let mut needs = Self {
             first,
             all: 0,
-            having: [0; NEEDS],
+            blocked: Default::default(),
         };
         for (place, &step) in steps.iter().enumerate() {
             needs.all |= 1 << place;
-            for need in bits::places(Needs::of(step).0) {
-                needs.having[need] |= 1 << place;
+            for (own, blocked) in Needs::of(step).in_groups().zip(&mut needs.blocked) {
+                for lacking in (0..1 << GROUP).filter(|lacking| own & lacking != 0) {
+                    blocked[lacking] |= 1 << place;
+                }
             }
         }
         needs
@@ -269,43 +340,9 @@ impl NeedsOfSteps {
 
     /// The places of the steps whose needs are met by what was found at the node.
     pub fn met_by(&self, found: Needs) -> impl Iterator<Item = usize> + use<> {
-        let lacking = bits::places(Needs::ALL.0 & !found.0);
-        let blocked = lacking.fold(0, |blocked, need| blocked | self.having[need]);
+        let lacking = Needs::ALL.without(found).in_groups().zip(&self.blocked);
+        let blocked = lacking.fold(0, |all, (lacking, blocked)| all | blocked[lacking]);
         let first = self.first;
         bits::places(self.all & !blocked).map(move |place| first + place)
-    }
-}
-
-/// What each primary knows of the connections of its replicas, a bit for each primary.
-#[derive(Default)]
-struct Connections {
-    current: u8,
-    older: u8,
-    waiting: u8,
-    accumulating: u8,
-}
-
-impl Connections {
-    fn of(world: &World) -> Self {
-        let mut all = Self::default();
-        for replica in world.node_ids() {
-            let link = world.link(replica);
-            if let (Some(parent), true) =
-                (world.parent(replica), link.primary != PrimaryPhase::None)
-            {
-                all.current |= 1 << parent as u8;
-                all.note_phase(parent, link.primary);
-            }
-            if let Some(stale) = link.stale {
-                all.older |= 1 << stale.at as u8;
-                all.note_phase(stale.at, stale.phase);
-            }
-        }
-        all
-    }
-
-    fn note_phase(&mut self, primary: NodeId, phase: PrimaryPhase) {
-        self.waiting |= u8::from(phase == PrimaryPhase::Waiting) << primary as u8;
-        self.accumulating |= u8::from(phase == PrimaryPhase::Accumulating) << primary as u8;
     }
 }
