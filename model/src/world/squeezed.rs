@@ -20,6 +20,20 @@ const PAIR: usize = 1 + 2 * WORD;
 /// The most bytes a world takes, and those that may be read behind them.
 const MOST_BYTES: usize = 1 + MAX_WORDS / 2 * PAIR + PAIR;
 
+/// How much room is made at a time: for many worlds, and not for as many again.
+const MORE_ROOM: usize = 16 * MOST_BYTES;
+
+/// The bits that count in a word of which so many bytes do; no word has more than eight.
+const COUNTING: [u64; 16] = {
+    let mut masks = [u64::MAX; 16];
+    let mut len = 0;
+    while len < WORD {
+        masks[len] = (1 << (8 * len)) - 1;
+        len += 1;
+    }
+    masks
+};
+
 impl Squeezed {
     /// One world, and room for more.
     pub fn of(packed: &Packed) -> Self {
@@ -40,7 +54,11 @@ impl Squeezed {
 
     /// Adds a world.
     pub fn push(&mut self, packed: &Packed) {
-        self.bytes.resize(self.end + MOST_BYTES, 0);
+        if self.bytes.len() < self.end + MOST_BYTES {
+            let len = self.end + MORE_ROOM;
+            self.bytes.reserve_exact(len - self.bytes.len());
+            self.bytes.resize(len, 0);
+        }
         let room = &mut self.bytes[self.end..];
         room[0] = packed.pairs().len() as u8;
         let mut room = &mut room[1..];
@@ -86,7 +104,7 @@ fn unsqueezed(bytes: &[u8; PAIR]) -> ([u64; 2], usize) {
     let [low, high] = [bytes[0] & 15, bytes[0] >> 4].map(usize::from);
     let word = |at: usize, len: usize| {
         let bytes = bytes[at..].first_chunk().expect("a word has its place");
-        u64::from_le_bytes(*bytes) & !u64::MAX.unbounded_shl(8 * len as u32)
+        u64::from_le_bytes(*bytes) & COUNTING[len]
     };
     ([word(1, low), word(1 + low, high)], 1 + low + high)
 }
