@@ -47,12 +47,13 @@
 //! other interplay several times over, and the one that matters (an offset that moves without data, beside a
 //! backlog) is all in `pings`. `everything` has them, with a backlog of one command.
 
-use crate::history::History;
+use crate::bits;
+use crate::parts::Parts;
 use crate::rulebook::{BacklogBirth, Rulebook};
 use crate::rules::Setting;
 use crate::step::Step;
 use crate::token::{MAX_TOKENS, MAX_WRITES, WriteNumber};
-use crate::world::{Framing, Link, Role, Topology, Wire, World};
+use crate::world::{Framing, Link, NodeId, Role, Topology, Wire, World};
 use serde::{Deserialize, Serialize};
 
 /// How many commands a transaction is.
@@ -138,9 +139,9 @@ impl Unseen {
 
     /// Forgets it.
     pub fn forget(self, world: &mut World) {
-        for node in world.node_ids() {
-            let has = |bits: u8| bits >> node as u8 & 1 == 1;
-            let own = world.node_mut(node);
+        for place in bits::places(self.saved | self.own_history | self.secondary) {
+            let has = |bits: u8| bits >> place & 1 == 1;
+            let own = world.node_mut(NodeId::ALL[place]);
             if has(self.saved) {
                 own.saved = None;
             }
@@ -498,8 +499,15 @@ impl Scope {
 
     /// The same, for a world that tells so many writes apart.
     pub fn admits_writes(&self, world: &World, writes: WriteNumber) -> bool {
-        let short = |history: &History| history.tokens.len() <= self.lag_commands;
         let countable = writes < MAX_WRITES;
+        let mut histories = world.named_histories().iter();
+        countable
+            && histories.all(|history| history.tokens.len() <= self.lag_commands)
+            && self.admits_links(world)
+    }
+
+    /// Whether there is room for one more step on every link, and no older connection that has no place here.
+    fn admits_links(&self, world: &World) -> bool {
         // A step adds a write with its SELECT, or its brackets; where it has neither, no room is kept for it.
         let select = usize::from(self.databases);
         let write = if self.transactions {
@@ -507,13 +515,13 @@ impl Scope {
         } else {
             select
         };
+        let room = select + write;
         let fits = |link: &Link| {
-            let sendable = link.stream.tokens.len() + select + write <= MAX_TOKENS;
+            let sendable = link.stream.tokens.len() + room <= MAX_TOKENS;
             sendable && (self.stale || link.stale.is_none())
         };
-        countable
-            && world.named_histories().iter().all(short)
-            && world.node_ids().all(|replica| fits(world.link(replica)))
+        let any_fits = self.stale && room == 0;
+        any_fits || world.node_ids().all(|replica| fits(world.link(replica)))
     }
 
     /// What nothing will ever read again in this scope:
@@ -522,12 +530,13 @@ impl Scope {
     /// * where roles do not change, the name, the numbering and the backlog of a replica without replicas;
     /// * the secondary ID of a node without backlog, if the birth of the next one clears it; and the name it has
     ///   left when it follows nothing either.
-    pub fn unseen(&self, world: &World, book: &Rulebook) -> Unseen {
-        let fixed = !self.roles && !self.role_restarts;
+    ///
+    /// Only the nodes among `changed` are asked about: at the others it was forgotten before.
+    pub fn unseen(&self, world: &World, changed: Parts, book: &Rulebook) -> Unseen {
         let nobody_restarts = !self.restarts && !self.role_restarts;
         let birth_clears = book.backlog_birth == BacklogBirth::FreshId;
         let mut unseen = Unseen::default();
-        for node in world.node_ids() {
+        for node in changed.nodes() {
             let (own, bit) = (world.node(node), 1 << node as u8);
             if nobody_restarts && own.saved.is_some() {
                 unseen.saved |= bit;
@@ -537,13 +546,20 @@ impl Scope {
                 unseen.secondary |= bit;
             }
             if own.role != Role::Primary && own.has_own_history() {
-                let leaf = || world.replicas_of(node).next().is_none();
-                if (cleared && own.following.is_none()) || (fixed && leaf()) {
+                let nameless = cleared && own.following.is_none();
+                if nameless || self.remains_leaf(world, node) {
                     unseen.own_history |= bit;
                 }
             }
         }
         unseen
+    }
+
+    /// Whether nobody follows a node, nor ever will. After most steps that is not asked: so it stays out of the way.
+    #[inline(never)]
+    fn remains_leaf(&self, world: &World, node: NodeId) -> bool {
+        let fixed = !self.roles && !self.role_restarts;
+        fixed && world.replicas_of(node).next().is_none()
     }
 
     /// What is bounded, in words.

@@ -185,7 +185,7 @@ impl Search {
         let edge = Edge::changing(changed, world, step, next, &self.setting);
         let claimed = self.claim.is_none_or(|holds| holds(&edge));
         let mut broken = broken_of(&edge, self.watched) | if claimed { 0 } else { CLAIM_BIT };
-        let unseen = self.scope.unseen(next, &self.setting.book);
+        let unseen = self.scope.unseen(next, changed, &self.setting.book);
         if !unseen.is_empty() {
             // What is forgotten is judged before.
             let place = Place::changed(next, changed, &self.setting);
@@ -233,7 +233,7 @@ impl Search {
     /// The one world that stands for all that differ from this one in nothing that matters in the scope.
     pub fn settled(&self, mut world: World) -> World {
         self.scope
-            .unseen(&world, &self.setting.book)
+            .unseen(&world, Parts::among(world.count), &self.setting.book)
             .forget(&mut world);
         if self.canonical {
             world.make_canonical();
