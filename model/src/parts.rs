@@ -21,6 +21,9 @@ impl Parts {
     /// Whatever there can be.
     pub const ALL: Self = Self((2 << FIRST_BEHIND) - 1);
 
+    /// The nodes.
+    pub const NODES: Self = Self(NODES);
+
     /// What truly happened.
     pub const HISTORIES: Self = Self(HISTORIES);
 

@@ -84,6 +84,8 @@ pub struct Place<'a> {
     pub setting: &'a Setting,
     /// What has to be judged.
     change: Parts,
+    /// The links that have to be judged together with the nodes at their ends.
+    with_ends: Parts,
 }
 
 impl<'a> Edge<'a> {
@@ -113,27 +115,34 @@ impl<'a> Edge<'a> {
 
 impl<'a> Place<'a> {
     /// A world of which nothing is known.
-    pub const fn new(world: &'a World, setting: &'a Setting) -> Self {
-        Self {
-            world,
-            setting,
-            change: Parts::among(world.count),
-        }
+    pub fn new(world: &'a World, setting: &'a Setting) -> Self {
+        Self::changed(world, Parts::ALL, setting)
     }
 
     /// A world that one step leads to from a world in which every invariant that is watched holds: only what has
     /// changed need be judged.
-    pub const fn changed(world: &'a World, change: Parts, setting: &'a Setting) -> Self {
+    pub fn changed(world: &'a World, change: Parts, setting: &'a Setting) -> Self {
+        let change = change.both(Parts::among(world.count));
+        let mut with_ends = Parts::NONE;
+        for replica in world.node_ids() {
+            let mut concerned = Parts::link(replica).and(Parts::node(replica));
+            if let Some(parent) = world.parent(replica) {
+                concerned = concerned.and(Parts::node(parent));
+            }
+            let link = Parts::link(replica).when(change.has_any(concerned));
+            with_ends = with_ends.and(link);
+        }
         Self {
             world,
             setting,
-            change: change.both(Parts::among(world.count)),
+            change,
+            with_ends,
         }
     }
 
-    /// Whether a node has to be judged.
-    const fn concerns_node(&self, node: NodeId) -> bool {
-        self.change.has_any(Parts::node(node))
+    /// Whether any node has to be judged, or what truly happened.
+    const fn concerns_nodes(&self) -> bool {
+        self.change.has_any(Parts::NODES.and(Parts::HISTORIES))
     }
 
     /// Whether what truly happened has to be judged.
@@ -141,17 +150,14 @@ impl<'a> Place<'a> {
         self.change.has_any(Parts::HISTORIES)
     }
 
-    /// Whether a link has to be judged, or a node at one of its ends.
-    fn concerns_ends(&self, replica: NodeId) -> bool {
-        let parent = self.world.parent(replica);
-        self.change.has_any(Parts::link(replica))
-            || self.concerns_node(replica)
-            || parent.is_some_and(|parent| self.concerns_node(parent))
-    }
-
     /// The nodes to be judged.
     fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
         self.change.nodes()
+    }
+
+    /// The nodes to be judged where what truly happened is read too.
+    fn nodes_by_history(&self) -> impl Iterator<Item = NodeId> + use<> {
+        self.or_all_by_history(self.change).nodes()
     }
 
     /// The replicas whose link has to be judged, the nodes at its ends apart.
@@ -160,20 +166,22 @@ impl<'a> Place<'a> {
     }
 
     /// The replicas whose link has to be judged together with the nodes at its ends.
-    fn links_with_ends(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.world
-            .node_ids()
-            .filter(|&replica| self.concerns_ends(replica))
+    fn links_with_ends(&self) -> impl Iterator<Item = NodeId> + use<> {
+        self.with_ends.links()
     }
 
-    /// The nodes to be judged where what truly happened is read too.
-    fn nodes_by_history(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let all = if self.concerns_histories() {
+    /// The same where what truly happened is read too.
+    fn links_by_history(&self) -> impl Iterator<Item = NodeId> + use<> {
+        self.or_all_by_history(self.with_ends).links()
+    }
+
+    /// These parts, or all there are where what truly happened has to be judged.
+    const fn or_all_by_history(&self, parts: Parts) -> Parts {
+        if self.concerns_histories() {
             Parts::among(self.world.count)
         } else {
-            self.change
-        };
-        all.nodes()
+            parts
+        }
     }
 }
 
@@ -348,17 +356,30 @@ fn broken_by_kind(edge: &Edge<'_>) -> u32 {
 
 /// The bits of all invariants in `watched` that do not hold in this place.
 pub fn broken_in(place: &Place<'_>, watched: u32) -> u32 {
-    let broken = Property::S1.unless(labels::are_true(place))
+    let of_nodes = if place.concerns_nodes() {
+        broken_at_nodes(place)
+    } else {
+        0
+    };
+    watched & (of_nodes | broken_on_links(place))
+}
+
+/// The bits of the invariants that speak of nodes and of what truly happened, and that do not hold.
+fn broken_at_nodes(place: &Place<'_>) -> u32 {
+    Property::S1.unless(labels::are_true(place))
         | Property::S2.unless(labels::equal_ones_have_equal_data(place))
-        | Property::S4.unless(answers::snapshots_match_their_labels(place))
         | Property::S5.unless(labels::backlogs_end_the_stream(place))
         | Property::S6.unless(labels::secondary_ids_name_a_common_past(place))
         | Property::S7.unless(labels::uncounted_writes_retire_them(place))
         | Property::S9.unless(labels::offsets_lie_between_commands(place))
+}
+
+/// The bits of the invariants that speak of links, and that do not hold.
+fn broken_on_links(place: &Place<'_>) -> u32 {
+    Property::S4.unless(answers::snapshots_match_their_labels(place))
         | Property::S10.unless(links::carry_only_the_stream(place))
         | Property::S12.unless(links::acknowledgements_are_sound(place))
-        | Property::S13.unless(links::share_one_name(place));
-    watched & broken
+        | Property::S13.unless(links::share_one_name(place))
 }
 
 /// Whether a replica is where it should be, and its primary knows it. Used by L1.

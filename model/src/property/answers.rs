@@ -39,27 +39,25 @@ pub(super) fn continued_exactly(edge: &Edge<'_>, replica: NodeId) -> bool {
 
 /// S4.
 pub(super) fn snapshots_match_their_labels(place: &Place<'_>) -> bool {
-    let concerned = |replica: &NodeId| place.concerns_histories() || place.concerns_ends(*replica);
-    place.world.node_ids().filter(concerned).all(|replica| {
-        let Some(parent) = place.world.parent(replica) else {
-            return true;
-        };
+    place.links_by_history().all(|replica| {
         let link = place.world.link(replica);
-        let announced = match link.reply {
-            Some(Reply::FullResync(label)) => Some(label),
-            _ => link.announced,
-        };
-        let making = place
-            .world
-            .node(parent)
-            .snapshot
-            .filter(|_| link.primary == PrimaryPhase::Accumulating);
-        let Some(snapshot) = link.payload.or(making) else {
+        let Some(parent) = place.world.parent(replica) else {
             return true;
         };
         if link.wire != Wire::Whole {
             return true;
         }
+        let making = || {
+            let snapshot = place.world.node(parent).snapshot;
+            snapshot.filter(|_| link.primary == PrimaryPhase::Accumulating)
+        };
+        let Some(snapshot) = link.payload.or_else(making) else {
+            return true;
+        };
+        let announced = match link.reply {
+            Some(Reply::FullResync(label)) => Some(label),
+            _ => link.announced,
+        };
         let label = announced.unwrap_or(snapshot.label);
         let Some(history) = place.world.history(label.id) else {
             return false;

@@ -52,27 +52,38 @@ pub(super) fn are_true(place: &Place<'_>) -> bool {
 /// S2.
 pub(super) fn equal_ones_have_equal_data(place: &Place<'_>) -> bool {
     place.nodes().all(|node| {
-        let labels = usable(place, node);
         let mut others = place.world.node_ids().filter(|&other| other != node);
         others.all(|other| {
-            let same = usable(place, other);
-            let agree = |(label, holding): (Label, Holding)| {
-                let mut named_alike = same.iter().flatten().filter(|(same, _)| *same == label);
-                named_alike.all(|(_, other)| holding == *other)
-            };
-            labels.into_iter().flatten().all(agree)
+            let (own, theirs) = (usable(place, node), usable(place, other));
+            let mut own = own.iter().filter(|(_, label)| label.is_some());
+            own.all(|(name, label)| {
+                let mut named_alike = theirs.iter().filter(|(_, same)| same == label);
+                named_alike.all(|(same, _)| held(place, node, *name) == held(place, other, *same))
+            })
         })
     })
 }
 
-/// The labels somebody may use for what a node has: that of what it follows, and its own.
-fn usable(place: &Place<'_>, node: NodeId) -> [Option<(Label, Holding)>; 2] {
+/// After what somebody names the data of a node: the history it follows, or its own.
+#[derive(Clone, Copy)]
+enum Name {
+    Followed,
+    Own,
+}
+
+/// The labels somebody may use for what a node has.
+fn usable(place: &Place<'_>, node: NodeId) -> [(Name, Option<Label>); 2] {
     let own = place.world.node(node);
-    let following = own.following.map(|label| (label, holding(place, node)));
-    let producing = own
-        .backlog
-        .map(|_| (own.label(), (own.data, Begun::NOTHING)));
-    [following, producing]
+    let label = own.backlog.map(|_| own.label());
+    [(Name::Followed, own.following), (Name::Own, label)]
+}
+
+/// What a node has under such a label.
+fn held(place: &Place<'_>, node: NodeId, name: Name) -> Holding {
+    match name {
+        Name::Followed => holding(place, node),
+        Name::Own => (place.world.node(node).data, Begun::NOTHING),
+    }
 }
 
 /// S5.
@@ -119,29 +130,26 @@ pub(super) fn shared_past(world: &World, one: Id, other: Id, byte: Byte) -> bool
 /// S7. No label whose truth is gone lies where a backlog could serve it; and with replication IDs the name of a primary
 /// without backlog is unknown, or still true.
 pub(super) fn uncounted_writes_retire_them(place: &Place<'_>) -> bool {
-    let concerned = place.nodes_by_history().next().is_some();
-    !concerned
-        || place.world.node_ids().all(|node| {
-            let own = place.world.node(node);
-            match (place.setting.book.identity, own.backlog) {
-                (Identity::ReplicationId, None) => {
-                    !place.world.is_primary(node)
-                        || own.id == Id::ANONYMOUS
-                        || place.world.meaning(own.label())
-                            == Meaning::Data(own.data, Begun::NOTHING)
-                }
-                (Identity::None | Identity::RunId, None) | (Identity::None, _) => true,
-                (_, Some(backlog)) => place.world.node_ids().all(|other| {
-                    let given = place.world.node(other).following;
-                    given
-                        .filter(|label| label.id == own.id)
-                        .is_none_or(|label| {
-                            label.offset.next_byte() < backlog.first
-                                || is_true(place, label, holding(place, other))
-                        })
-                }),
+    place.world.node_ids().all(|node| {
+        let own = place.world.node(node);
+        match (place.setting.book.identity, own.backlog) {
+            (Identity::ReplicationId, None) => {
+                !place.world.is_primary(node)
+                    || own.id == Id::ANONYMOUS
+                    || place.world.meaning(own.label()) == Meaning::Data(own.data, Begun::NOTHING)
             }
-        })
+            (Identity::None | Identity::RunId, None) | (Identity::None, _) => true,
+            (_, Some(backlog)) => place.world.node_ids().all(|other| {
+                let given = place.world.node(other).following;
+                given
+                    .filter(|label| label.id == own.id)
+                    .is_none_or(|label| {
+                        label.offset.next_byte() < backlog.first
+                            || is_true(place, label, holding(place, other))
+                    })
+            }),
+        }
+    })
 }
 
 /// S8. A node that passes a stream on extends nothing: what it passes on was written upstream.
