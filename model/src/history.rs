@@ -141,11 +141,15 @@ impl History {
         }
     }
 
-    /// Forgets what lies after `offset`, rounded up to a command boundary.
-    pub fn forget_after(&mut self, offset: Offset) {
+    /// Forgets what lies after `offset`, rounded up to a command boundary. Answers whether there was anything.
+    pub fn forget_after(&mut self, offset: Offset) -> bool {
         let units = offset.since(self.base).max(0);
-        let whole = units.div_euclid(COMMAND_UNITS) + i64::from(units % COMMAND_UNITS != 0);
-        self.tokens = self.tokens.prefix(whole as usize);
+        let whole = (units + 1) / COMMAND_UNITS;
+        let some = whole < self.tokens.len() as i64;
+        if some {
+            self.tokens = self.tokens.prefix(whole as usize);
+        }
+        some
     }
 }
 

@@ -12,6 +12,7 @@
 //!   link after is the same to the reader, and the sender does not look into the pipe.
 
 pub mod canonical;
+mod fields;
 pub mod packed;
 pub mod squeezed;
 

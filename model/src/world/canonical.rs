@@ -10,19 +10,14 @@
 //! 4. writes that no data set and no command distinguishes become one, and the rest are renumbered in order.
 //!
 //! The rules never do this, and a step names nodes and not numbers, so that a plan found among canonical
-//! worlds runs unchanged in plain ones. Everything here rests on the functions at the end that show a
-//! `Visitor` each field that holds an ID, an offset or writes: a new field must be added there.
+//! worlds runs unchanged in plain ones. Everything here rests on the walk over the fields, in `fields.rs`.
 
 use crate::history::{History, Meaning};
 use crate::offset::ReplOffset;
 use crate::parts::Parts;
 use crate::token::{COMMAND_UNITS, Data, Kinds, MAX_WRITES, Token, Tokens, WriteNumber};
-use crate::world::{
-    Byte, Connection, IDS, Id, Label, Link, MAX_NODES, Node, Offset, Reply, Request, Role, World,
-};
-
-/// How many data sets a world holds at most: three of a node, one on its link, and the one each history begins with.
-const DATA_SETS: usize = 4 * MAX_NODES + IDS;
+use crate::world::fields::{Editor, Reader, axis, edit_history, read_history};
+use crate::world::{Byte, IDS, Id, Label, Node, Offset, World};
 
 /// Room for every ID and the anonymous one: a power of two, so that no index made by [`place`] need be checked.
 const PLACES: usize = (IDS + 1).next_power_of_two();
@@ -48,6 +43,12 @@ const RETIRED: u64 = 0b011;
 /// The bit of the offset at which a history begins.
 const BEGINNING: u64 = 0b100;
 
+/// What an offset that has no bit counts as.
+#[cold]
+fn outermost(bit: i64) -> u64 {
+    if bit < 0 { ASTRAY } else { 1 << 63 }
+}
+
 /// What one look at every field finds.
 struct Look<'a> {
     /// The IDs to which something refers and the anonymous one, a bit each.
@@ -55,15 +56,16 @@ struct Look<'a> {
     /// Bits of IDs that appeared before a lower one. Without any, each ID keeps the number it has.
     early: u32,
     references: &'a mut References,
-    /// Whether any node compares two histories.
-    compares: bool,
-    /// Every data set, and how many there are.
-    data_sets: &'a mut [Data; DATA_SETS],
-    count: usize,
     /// The writes in data sets, and those that are the newest in one.
     in_data: Data,
     newest: Data,
     commands: Kinds,
+}
+
+/// The writes that are in the same data sets as one, as far as it has seen.
+struct Alike {
+    write: WriteNumber,
+    alike: Data,
 }
 
 /// Numbers the IDs by first appearance.
@@ -88,12 +90,6 @@ struct Renumbering {
     numbers: [WriteNumber; MAX_WRITES as usize + 1],
 }
 
-/// The IDs to which something refers, one bit each.
-struct IdsInUse(u16);
-
-/// The writes in data sets and commands.
-struct WritesInUse(Data);
-
 impl World {
     /// This world in canonical form.
     #[must_use]
@@ -105,10 +101,9 @@ impl World {
     /// Puts the world into canonical form, and answers how many writes it tells apart. One look at every field finds
     /// that most worlds are in canonical form already.
     pub fn make_canonical(&mut self) -> WriteNumber {
-        let mut references = References::none(self.named_histories());
-        let mut data_sets = [Data::EMPTY; DATA_SETS];
-        let mut look = Look::new(&mut references, &mut data_sets);
-        self.visit(&mut look);
+        let mut references = References::none(&self.histories);
+        let mut look = Look::new(&mut references);
+        self.read(&mut look);
         let highest = look.highest();
         if !self.forget_unreferenced(&mut look) {
             self.touched = Parts::ALL;
@@ -118,7 +113,7 @@ impl World {
             self.touched = Parts::ALL;
             self.rename_by_appearance();
         }
-        let (all, kept) = look.writes();
+        let (all, kept) = self.told_apart(&look);
         if kept == all && kept.has_no_gap() {
             return kept.newest();
         }
@@ -134,7 +129,7 @@ impl World {
             count: 0,
             moved: false,
         };
-        self.visit(&mut appearance);
+        self.edit(&mut appearance);
         if !appearance.moved {
             return;
         }
@@ -151,38 +146,28 @@ impl World {
     #[inline]
     fn forget_unreferenced(&mut self, look: &mut Look) -> bool {
         let highest = usize::from(look.highest());
-        let in_common = look.compares.then(|| {
-            let mut low = [ReplOffset(i16::MAX); PLACES];
-            for (low, id) in low[1..=highest].iter_mut().zip(1..) {
-                *low = look.references.lowest(id);
-            }
-            self.share_lowest(&mut low);
-            low
-        });
-        let mut from_zero = !look.references.any_nameless();
         let held = highest.max(usize::from(self.named));
-        let mut forgot = held > highest;
+        let nodes = &self.nodes[..usize::from(self.count)];
         let (named, unnamed) = self.histories[..held].split_at_mut(highest);
+        let mut from_zero = !look.references.any_nameless();
+        let mut forgot = held > highest;
         for (history, id) in named.iter_mut().zip(1..) {
             if look.used >> id & 1 == 0 {
                 forgot |= *history != History::BLANK;
                 *history = History::BLANK;
             } else if !history.tokens.is_empty() {
-                let commands = history.tokens.len();
-                // Mostly the first command is still needed.
-                let low = match &in_common {
-                    Some(low) => low[id],
-                    None => look.references.lowest(id),
-                };
-                if low.since(history.base) >= COMMAND_UNITS {
-                    history.forget_before(low);
-                    from_zero = false;
+                if !look.references.any_in_first_command(id) {
+                    let low = look.references.lowest_in_common(nodes)[id];
+                    if low.since(history.base) >= COMMAND_UNITS {
+                        history.forget_before(low);
+                        from_zero = false;
+                        forgot = true;
+                    }
                 }
-                history.forget_after(look.references.highest(id));
-                forgot |= history.tokens.len() != commands;
+                forgot |= history.forget_after(look.references.highest(id));
             }
             from_zero &= history.base == ReplOffset(0) && !look.references.any_astray(id);
-            visit_history(history, look);
+            read_history(history, look);
         }
         unnamed.fill(History::BLANK);
         self.named = highest as u8;
@@ -190,33 +175,13 @@ impl World {
         from_zero
     }
 
-    /// Histories that a node compares, because one is the other's secondary, have a common axis: a replica may
-    /// be told tomorrow to call by the one name what it calls by the other today. What each lets go, all do.
-    fn share_lowest(&self, low: &mut ById<Offset>) {
-        for _ in 0..self.count {
-            let mut moved = false;
-            for node in self.nodes_in_use() {
-                let Some(former) = node.secondary else {
-                    continue;
-                };
-                let (own, former) = (place(axis(node)), place(former.id));
-                let lowest = low[own].min(low[former]);
-                moved |= low[own] != low[former];
-                (low[own], low[former]) = (lowest, lowest);
-            }
-            if !moved {
-                break;
-            }
-        }
-    }
-
     /// Histories with a common axis keep a common zero. All retired offsets of a history mean the same: nothing.
     /// The highest stands for them all. So does zero for the offset of a node that has no name to count under.
     fn count_from_zero(&mut self, highest: u8) {
         let bases = bases(&self.histories);
         let mut zeros = bases;
-        self.share_lowest(&mut zeros);
-        self.visit(&mut Shift {
+        share_lowest(self.nodes_in_use(), &mut zeros);
+        self.edit(&mut Shift {
             bases: &bases,
             zeros: &zeros,
         });
@@ -228,27 +193,38 @@ impl World {
         }
     }
 
+    /// All writes, and those to keep. Two that stand in no command and in the same data sets are one; the higher number
+    /// stays, because order is all that a number says. No newer write is in the same sets as the newest of any.
+    #[inline]
+    fn told_apart(&self, look: &Look) -> (Data, Data) {
+        let (in_data, in_command) = (look.in_data.sound(), look.commands.writes());
+        let alone = in_data.without(in_command);
+        let kept = look.newest.with(alone.newest()).both(alone);
+        let stays = |write: &WriteNumber| self.alike(*write, alone).newest() == *write;
+        let others = alone.without(kept).writes().filter(stays);
+        let kept = others.fold(kept.union(in_command), Data::with);
+        (in_data.union(in_command), kept)
+    }
+
+    /// Those among so many writes that are in the same data sets as this one.
+    fn alike(&self, write: WriteNumber, among: Data) -> Data {
+        let mut alike = Alike {
+            write,
+            alike: among,
+        };
+        self.read(&mut alike);
+        for history in self.named_histories() {
+            read_history(history, &mut alike);
+        }
+        alike.alike
+    }
+
     fn renumber_writes(&mut self, highest: u8, kept: Data) {
         let mut renumbering = Renumbering::of(kept);
-        self.visit(&mut renumbering);
-        self.visit_histories(highest, &mut renumbering);
-    }
-
-    /// Which IDs something in the world refers to, one bit each.
-    pub fn ids_in_use(&self) -> u16 {
-        let mut used = IdsInUse(0);
-        let mut copy = *self;
-        copy.visit(&mut used);
-        used.0
-    }
-
-    /// Every write that something in the world contains.
-    pub fn writes_in_use(&self) -> Data {
-        let mut used = WritesInUse(Data::EMPTY);
-        let mut copy = *self;
-        copy.visit(&mut used);
-        copy.visit_histories(self.named, &mut used);
-        used.0.sound()
+        self.edit(&mut renumbering);
+        for history in &mut self.histories[..usize::from(highest)] {
+            edit_history(history, &mut renumbering);
+        }
     }
 
     /// What a label means, in the history it names.
@@ -260,63 +236,13 @@ impl World {
     fn nodes_in_use(&self) -> &[Node] {
         &self.nodes[..usize::from(self.count)]
     }
-
-    /// Shows every field of nodes and links that holds an ID, an offset or writes; IDs in the order in which they
-    /// are renamed, offsets with the ID under which they are counted.
-    #[inline]
-    fn visit(&mut self, visitor: &mut impl Visitor) {
-        let count = usize::from(self.count);
-        for node in &mut self.nodes[..count] {
-            visit_node(node, visitor);
-        }
-        for (replica, link) in self.links[..count].iter_mut().enumerate() {
-            visit_link(link, replica, &self.nodes, visitor);
-        }
-    }
-
-    /// Shows the data sets and commands of so many histories.
-    #[inline]
-    fn visit_histories(&mut self, highest: u8, visitor: &mut impl Visitor) {
-        for history in &mut self.histories[..usize::from(highest)] {
-            visit_history(history, visitor);
-        }
-    }
-}
-
-/// Somebody to whom fields are shown, to read or to change them. What does not concern it, it lets pass.
-trait Visitor {
-    fn id(&mut self, _: &mut Id) {}
-
-    fn offset(&mut self, _under: Id, _: &mut Offset) {}
-
-    fn data(&mut self, _: &mut Data) {}
-
-    fn tokens(&mut self, _: &mut Tokens) {}
-
-    fn token(&mut self, _: &mut Token) {}
-
-    /// A node comes that compares two histories.
-    fn comparing(&mut self) {}
-
-    #[inline]
-    fn byte(&mut self, under: Id, byte: &mut Byte) {
-        let mut offset = byte.offset_before();
-        self.offset(under, &mut offset);
-        *byte = offset.next_byte();
-    }
-
-    #[inline]
-    fn label(&mut self, label: &mut Label) {
-        self.offset(label.id, &mut label.offset);
-        self.id(&mut label.id);
-    }
 }
 
 impl References {
-    fn none(histories: &[History]) -> Self {
-        let mut first = [from(ReplOffset(0), MARGIN); PLACES];
-        for (first, history) in first[1..].iter_mut().zip(histories) {
-            *first = from(history.base, MARGIN);
+    fn none(histories: &[History; IDS]) -> Self {
+        let mut first = bases(histories);
+        for first in &mut first {
+            *first = from(*first, MARGIN);
         }
         Self {
             first,
@@ -325,10 +251,12 @@ impl References {
     }
 
     #[inline]
-    fn add(&mut self, under: Id, offset: Offset) {
+    fn add(&mut self, under: Id, offset: ReplOffset) {
         let place = place(under);
-        let bit = i32::from(offset.0) - i32::from(self.first[place].0);
-        self.bits[place] |= 1 << bit.clamp(0, 63);
+        self.bits[place] |= match offset.since(self.first[place].wide()) {
+            bit @ 0..64 => 1 << bit,
+            bit => outermost(bit),
+        };
     }
 
     /// The lowest offset at which something refers to a history. A retired offset keeps nothing alive.
@@ -337,6 +265,19 @@ impl References {
             0 => ReplOffset(i16::MAX),
             alive => self.offset(place, alive.trailing_zeros()),
         }
+    }
+
+    /// The same for each history, where those that a node compares have the lowest of all.
+    #[cold]
+    fn lowest_in_common(&self, nodes: &[Node]) -> ById<Offset> {
+        let mut low = std::array::from_fn(|place| self.lowest(place));
+        share_lowest(nodes, &mut low);
+        low
+    }
+
+    /// Whether something refers to the beginning of a history, or to within its first command.
+    fn any_in_first_command(&self, place: usize) -> bool {
+        self.bits[place] & (BEGINNING | BEGINNING << 1) != 0
     }
 
     /// The highest; if there is none, one that lies before the history.
@@ -360,43 +301,15 @@ impl References {
 }
 
 impl<'a> Look<'a> {
-    fn new(references: &'a mut References, data_sets: &'a mut [Data; DATA_SETS]) -> Self {
+    fn new(references: &'a mut References) -> Self {
         Self {
             used: 1,
             early: 0,
             references,
-            compares: false,
-            data_sets,
-            count: 0,
             in_data: Data::EMPTY,
             newest: Data::EMPTY,
             commands: Kinds::NONE,
         }
-    }
-
-    /// All writes, and those to keep. Two that stand in no command and in the same data sets are one; the higher number
-    /// stays, because order is all that a number says. No newer write is in the same sets as the newest of any.
-    #[inline]
-    fn writes(&self) -> (Data, Data) {
-        let (in_data, in_command) = (self.in_data.sound(), self.commands.writes());
-        let alone = in_data.without(in_command);
-        let kept = self.newest.with(alone.newest()).both(alone);
-        let stays = |write: &WriteNumber| self.alike(*write, alone).newest() == *write;
-        let others = alone.without(kept).writes().filter(stays);
-        let kept = others.fold(kept.union(in_command), Data::with);
-        (in_data.union(in_command), kept)
-    }
-
-    /// Those among so many writes that are in the same data sets as this one.
-    fn alike(&self, write: WriteNumber, among: Data) -> Data {
-        let sets = &self.data_sets[..self.count];
-        sets.iter().fold(among, |alike, set| {
-            if set.contains(write) {
-                alike.both(*set)
-            } else {
-                alike.without(*set)
-            }
-        })
     }
 
     /// The highest ID to which something refers.
@@ -405,74 +318,51 @@ impl<'a> Look<'a> {
     }
 }
 
-impl Visitor for Look<'_> {
+impl Reader for Look<'_> {
     #[inline]
-    fn id(&mut self, id: &mut Id) {
+    fn id(&mut self, id: &Id) {
         self.used |= 1 << id.0;
         self.early |= self.used & (self.used + 1);
     }
 
     #[inline]
-    fn offset(&mut self, under: Id, offset: &mut Offset) {
-        self.references.add(under, *offset);
+    fn offset(&mut self, under: Id, offset: &Offset) {
+        self.references.add(under, offset.wide());
     }
 
     #[inline]
-    fn byte(&mut self, under: Id, byte: &mut Byte) {
-        self.offset(under, &mut byte.offset_before());
+    fn byte(&mut self, under: Id, byte: &Byte) {
+        self.references.add(under, byte.wide().offset_before());
     }
 
     #[inline]
-    fn data(&mut self, data: &mut Data) {
+    fn data(&mut self, data: &Data) {
         self.in_data = self.in_data.union(*data);
         self.newest = self.newest.with(data.newest());
-        self.data_sets[self.count] = *data;
-        self.count += 1;
     }
 
     #[inline]
-    fn tokens(&mut self, tokens: &mut Tokens) {
+    fn tokens(&mut self, tokens: &Tokens) {
         self.commands = self.commands.and(*tokens);
     }
 
     #[inline]
-    fn token(&mut self, token: &mut Token) {
+    fn token(&mut self, token: &Token) {
         self.commands = self.commands.with(*token);
     }
+}
 
-    #[inline]
-    fn comparing(&mut self) {
-        self.compares = true;
+impl Reader for Alike {
+    fn data(&mut self, data: &Data) {
+        self.alike = if data.contains(self.write) {
+            self.alike.both(*data)
+        } else {
+            self.alike.without(*data)
+        };
     }
 }
 
-impl Visitor for IdsInUse {
-    #[inline]
-    fn id(&mut self, id: &mut Id) {
-        self.0 |= 1 << id.0;
-    }
-}
-
-impl Visitor for WritesInUse {
-    #[inline]
-    fn data(&mut self, data: &mut Data) {
-        self.0 = self.0.union(*data);
-    }
-
-    #[inline]
-    fn tokens(&mut self, tokens: &mut Tokens) {
-        self.0 = self.0.union(tokens.writes());
-    }
-
-    #[inline]
-    fn token(&mut self, token: &mut Token) {
-        if let Some((write, _)) = token.as_write() {
-            self.0 = self.0.with(write);
-        }
-    }
-}
-
-impl Visitor for Appearance {
+impl Editor for Appearance {
     #[inline]
     fn id(&mut self, id: &mut Id) {
         if *id == Id::ANONYMOUS {
@@ -488,7 +378,7 @@ impl Visitor for Appearance {
     }
 }
 
-impl Visitor for Shift<'_> {
+impl Editor for Shift<'_> {
     #[inline]
     fn offset(&mut self, under: Id, offset: &mut Offset) {
         let slot = place(under);
@@ -513,7 +403,7 @@ impl Renumbering {
     }
 }
 
-impl Visitor for Renumbering {
+impl Editor for Renumbering {
     fn data(&mut self, data: &mut Data) {
         *data = data.renumbered_among(self.kept);
     }
@@ -529,116 +419,23 @@ impl Visitor for Renumbering {
     }
 }
 
-#[inline]
-fn visit_node(node: &mut Node, visitor: &mut impl Visitor) {
-    let axis = axis(node);
-    visitor.data(&mut node.data);
-    visitor.offset(axis, &mut node.offset);
-    if let Some(backlog) = &mut node.backlog {
-        visitor.byte(axis, &mut backlog.first);
-        visitor.tokens(&mut backlog.tokens);
-    }
-    let own = node.id;
-    visitor.id(&mut node.id);
-    visitor.id(&mut node.told);
-    if let Some(former) = &mut node.secondary {
-        visitor.comparing();
-        // The limit is a place in both histories.
-        let mut again = former.limit;
-        visitor.byte(former.id, &mut again);
-        visitor.byte(own, &mut former.limit);
-        visitor.id(&mut former.id);
-    }
-    if let Some(snapshot) = &mut node.snapshot {
-        visitor.data(&mut snapshot.data);
-        visitor.label(&mut snapshot.label);
-    }
-    if let Some(saved) = &mut node.saved {
-        visitor.data(&mut saved.data);
-        if let Some(label) = &mut saved.label {
-            visitor.label(label);
+/// Histories that a node compares, because one is the other's secondary, have a common axis: a replica may
+/// be told tomorrow to call by the one name what it calls by the other today. What each lets go, all do.
+fn share_lowest(nodes: &[Node], low: &mut ById<Offset>) {
+    for _ in nodes {
+        let mut moved = false;
+        for node in nodes {
+            let Some(former) = node.secondary else {
+                continue;
+            };
+            let (own, former) = (place(axis(node)), place(former.id));
+            let lowest = low[own].min(low[former]);
+            moved |= low[own] != low[former];
+            (low[own], low[former]) = (lowest, lowest);
         }
-    }
-    if let Some(label) = &mut node.following {
-        visitor.label(label);
-    }
-    if !node.begun.transaction.is_empty() {
-        visitor.tokens(&mut node.begun.transaction);
-    }
-    if let Some(half) = &mut node.begun.half {
-        visitor.token(half);
-    }
-}
-
-/// Some offsets of a link stand there without an ID: what the replica acknowledges is counted under the ID that it
-/// follows, what a primary has yet to send under that of the primary's own offset.
-#[inline]
-fn visit_link(
-    link: &mut Link,
-    replica: usize,
-    nodes: &[Node; MAX_NODES],
-    visitor: &mut impl Visitor,
-) {
-    if let Some(Request {
-        wanted: Some((id, byte)),
-    }) = &mut link.request
-    {
-        visitor.byte(*id, byte);
-        visitor.id(id);
-    }
-    match &mut link.reply {
-        Some(Reply::FullResync(label)) => visitor.label(label),
-        Some(Reply::Continue(Some(id))) => visitor.id(id),
-        Some(Reply::Continue(None) | Reply::Error(_)) | None => (),
-    }
-    if let Some(payload) = &mut link.payload {
-        visitor.data(&mut payload.data);
-        visitor.label(&mut payload.label);
-    }
-    visitor.tokens(&mut link.stream.tokens);
-    if let Some(label) = &mut link.announced {
-        visitor.label(label);
-    }
-    let following = || {
-        nodes[replica]
-            .following
-            .map_or(Id::ANONYMOUS, |label| label.id)
-    };
-    if let Some(offset) = &mut link.acknowledgement {
-        visitor.offset(following(), offset);
-    }
-    if let Some(offset) = &mut link.acknowledged {
-        visitor.offset(following(), offset);
-    }
-    if let Some(offset) = &mut link.unsent_from {
-        let under = match nodes[replica].role {
-            Role::Primary => Id::ANONYMOUS,
-            Role::ReplicaOf(parent) => axis(&nodes[parent as usize]),
-        };
-        visitor.offset(under, offset);
-    }
-    if let Some(Connection {
-        at,
-        unsent_from: Some(offset),
-        ..
-    }) = &mut link.stale
-    {
-        visitor.offset(axis(&nodes[*at as usize]), offset);
-    }
-}
-
-#[inline]
-fn visit_history(history: &mut History, visitor: &mut impl Visitor) {
-    visitor.data(&mut history.base_data);
-    visitor.tokens(&mut history.tokens);
-}
-
-/// The ID under which a node counts its own offset. A node whose name nobody knows may still count on from the
-/// history it remembers as its former one.
-fn axis(node: &Node) -> Id {
-    match (node.id, node.secondary) {
-        (Id::ANONYMOUS, Some(former)) => former.id,
-        (id, _) => id,
+        if !moved {
+            break;
+        }
     }
 }
 
