@@ -486,19 +486,16 @@ impl World {
     /// Every connection that `primary` believes in: whose it is, how far it has come, and from where on the
     /// stream has yet to be sent to it.
     pub fn connections_of(&self, primary: NodeId) -> impl Iterator<Item = Connection> + '_ {
-        self.node_ids().flat_map(move |replica| {
+        let current = self.replicas_of(primary).filter_map(move |replica| {
             let link = self.link(replica);
-            let current = (self.parent(replica) == Some(primary)
-                && link.primary != PrimaryPhase::None)
-                .then_some(Connection {
-                    at: primary,
-                    phase: link.primary,
-                    unsent_from: link.unsent_from,
-                });
-            current
-                .into_iter()
-                .chain(link.stale.filter(|stale| stale.at == primary))
-        })
+            (link.primary != PrimaryPhase::None).then_some(Connection {
+                at: primary,
+                phase: link.primary,
+                unsent_from: link.unsent_from,
+            })
+        });
+        let older = self.node_ids().filter_map(|node| self.link(node).stale);
+        current.chain(older.filter(move |older| older.at == primary))
     }
 
     /// Whether a node answers requests: a primary always, a replica while it is connected to its own primary.
