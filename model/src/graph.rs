@@ -69,10 +69,9 @@ impl Graph {
         let world = self.worlds[from as usize];
         let ControlFlow::Continue(()) = search.each_next(&world, |place, next| {
             let new = self.worlds.len() as WorldIndex;
-            let to = *found.entry(fingerprint(next)).or_insert(new);
+            let to = *found.entry(next.now.packed.fingerprint()).or_insert(new);
             if to == new {
-                search.judge(&world, next);
-                self.worlds.push(*next);
+                self.worlds.push(search.judged(next));
                 self.came_from.push((from, place as u16));
             }
             self.arrows.push(Arrow {

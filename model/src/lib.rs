@@ -51,6 +51,7 @@ pub mod need;
 pub mod never;
 pub mod offset;
 pub mod oracle;
+pub mod outcome;
 pub mod parts;
 pub mod property;
 pub mod prose;

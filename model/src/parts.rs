@@ -15,6 +15,9 @@ const HISTORIES: u32 = ((1 << IDS) - 1) << FIRST_HISTORY;
 const FIRST_BEHIND: u32 = FIRST_HISTORY + IDS as u32;
 
 impl Parts {
+    /// How many there can be.
+    pub const PLACES: usize = FIRST_BEHIND as usize + 1;
+
     /// None of them.
     pub const NONE: Self = Self(0);
 
@@ -45,10 +48,15 @@ impl Parts {
         Self(1 << (FIRST_HISTORY + id.0 as u32 - 1))
     }
 
+    /// What a world has of so many nodes, in which so many histories may have anything in them.
+    pub const fn of(nodes: u8, named: u8) -> Self {
+        let (nodes, named) = ((1 << nodes) - 1, (1 << named) - 1);
+        Self(nodes | nodes << FIRST_LINK | named << FIRST_HISTORY | 1 << FIRST_BEHIND)
+    }
+
     /// What a world of so many nodes has.
     pub const fn among(nodes: u8) -> Self {
-        let there = (1 << nodes) - 1;
-        Self(Self::ALL.0 & !(NODES | LINKS) | there | there << FIRST_LINK)
+        Self::of(nodes, IDS as u8)
     }
 
     /// These, and those.
@@ -87,5 +95,16 @@ impl Parts {
     /// The IDs whose histories are among them, in order.
     pub fn histories(self) -> impl Iterator<Item = Id> {
         bits::places((self.0 & HISTORIES) >> FIRST_HISTORY).map(|place| Id(place as u8 + 1))
+    }
+
+    /// Of one part, its place among all there can be: below [`Self::PLACES`].
+    pub const fn place(self) -> usize {
+        self.0.trailing_zeros() as usize
+    }
+
+    /// These without those.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
     }
 }

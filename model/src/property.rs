@@ -91,7 +91,7 @@ pub struct Place<'a> {
 impl<'a> Edge<'a> {
     /// A step from one world to another.
     pub fn new(before: &'a World, step: Step, after: &'a World, setting: &'a Setting) -> Self {
-        let changed = after.difference(before, Parts::ALL);
+        let changed = after.difference(before);
         Self::changing(changed, before, step, after, setting)
     }
 

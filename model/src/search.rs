@@ -1,6 +1,7 @@
 //! The graph of a scope, one edge at a time: what both engines walk over.
 
 use crate::need::{Needs, NeedsOfSteps};
+use crate::outcome::{Both, Outcome};
 use crate::parts::Parts;
 use crate::property::{Edge, Place, Property, broken_in, broken_of};
 use crate::rulebook::Rulebook;
@@ -125,108 +126,120 @@ impl Search {
     /// where the rule does not apply or changes nothing that matters here, where the result lies outside the scope,
     /// and after a violation.
     pub fn next(&self, world: &World, step: Step) -> Option<World> {
-        let mut next = self.outcome(world, step)?;
-        let reached = self.judge_step(world, step, &mut next) && self.settle(&mut next);
+        let before = Both::of(*world);
+        let mut outcome = Outcome::from(&before);
+        let reached = self.take(step, &mut outcome) && self.settle(&mut outcome).is_some();
         reached.then(|| {
-            next.touched = Parts::NONE;
-            self.judge(world, &mut next);
-            next
+            self.judged(&outcome)
         })
     }
 
     /// Shows every world that one step from here leads to, with the place of that step in [`Self::steps`]. An engine
-    /// comes to most worlds many times, and the invariants are the same each time: they are left to [`Self::judge`],
+    /// comes to most worlds many times, and the invariants are the same each time: they are left to [`Self::judged`],
     /// which need only see a world that is new.
     pub fn each_next<B>(
         &self,
         world: &World,
-        mut show: impl FnMut(usize, &mut World) -> ControlFlow<B>,
+        mut show: impl FnMut(usize, &mut Outcome) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        self.each_outcome(world, |place, next| {
-            if !self.settle(next) {
-                return ControlFlow::Continue(());
+        self.each_outcome(&Both::of(*world), |place, outcome| {
+            if self.settle(outcome).is_some() {
+                show(place, outcome)
+            } else {
+                ControlFlow::Continue(())
             }
-            next.touched = Parts::NONE;
-            show(place, next)
         })
     }
 
     /// Shows the same before [`Self::settle`] was asked: as the rules leave a world, what nobody sees apart, with the
-    /// properties that the step breaks. What has changed counts as touched. An engine that comes to the same outcome
-    /// again need not settle it again.
+    /// properties that the step breaks. An engine that comes to the same outcome again need not settle it again.
     pub(crate) fn each_outcome<B>(
         &self,
-        world: &World,
-        mut show: impl FnMut(usize, &mut World) -> ControlFlow<B>,
+        before: &Both,
+        mut show: impl FnMut(usize, &mut Outcome) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        for (place, step) in self.steps_from(world) {
-            if let Some(next) = &mut self.outcome(world, step)
-                && self.judge_step(world, step, next)
-            {
-                show(place, next)?;
+        let mut outcome = Outcome::from(before);
+        for (place, step) in self.steps_from(&before.world) {
+            if self.take(step, &mut outcome) {
+                show(place, &mut outcome)?;
             }
+            outcome.put_back();
         }
         ControlFlow::Continue(())
     }
 
-    fn outcome(&self, world: &World, step: Step) -> Option<World> {
-        let goes_on = world.broken == 0 && self.scope.has_time_for(world, step);
-        goes_on.then(|| step.outcome(world, &self.setting))?
+    /// Takes a step, and judges it. Answers whether it leads to another world.
+    fn take(&self, step: Step, outcome: &mut Outcome) -> bool {
+        let (before, after) = (&outcome.before.world, &mut outcome.now.world);
+        before.broken == 0
+            && self.scope.has_time_for(before, step)
+            && step.change(before, after, &self.setting).is_some()
+            && self.judge_step(step, outcome)
     }
 
     /// Notes the properties that a step breaks, and forgets what nobody sees. Answers whether the outcome is another
     /// world. Far fewer steps come here than are tried.
     #[inline(never)]
-    fn judge_step(&self, world: &World, step: Step, next: &mut World) -> bool {
-        let mut changed = next.difference(world, next.touched);
-        if changed == Parts::NONE {
+    fn judge_step(&self, step: Step, outcome: &mut Outcome) -> bool {
+        outcome.write();
+        if outcome.changed == Parts::NONE {
             return false;
         }
-        let edge = Edge::changing(changed, world, step, next, &self.setting);
+        let (before, after) = (&outcome.before.world, &mut outcome.now.world);
+        let edge = Edge::changing(outcome.changed, before, step, after, &self.setting);
         let claimed = self.claim.is_none_or(|holds| holds(&edge));
         let mut broken = broken_of(&edge, self.watched) | if claimed { 0 } else { CLAIM_BIT };
-        let unseen = self.scope.unseen(next, changed, &self.setting.book);
+        let unseen = self
+            .scope
+            .unseen(after, outcome.changed, &self.setting.book);
         if !unseen.is_empty() {
             // What is forgotten is judged before.
-            let place = Place::changed(next, changed, &self.setting);
+            let place = Place::changed(after, outcome.changed, &self.setting);
             broken |= broken_in(&place, self.watched);
-            unseen.forget(next);
-            changed = next.difference(world, next.touched);
+            unseen.forget(after);
+            outcome.write();
         }
-        next.broken = broken;
-        next.touched = changed;
-        broken != 0 || changed != Parts::NONE
+        if broken != 0 {
+            outcome.note_broken(broken);
+        }
+        broken != 0 || outcome.changed != Parts::NONE
     }
 
-    /// Puts the outcome of a step into canonical form, unless told otherwise. What that changes counts as touched. Answers
-    /// whether it lies in the scope.
-    pub(crate) fn settle(&self, outcome: &mut World) -> bool {
+    /// Puts the outcome of a step into canonical form, unless told otherwise. `None` where it lies outside the scope,
+    /// otherwise whether it was in another form.
+    pub(crate) fn settle(&self, outcome: &mut Outcome) -> Option<bool> {
+        let world = &mut outcome.now.world;
         let writes = if self.canonical {
-            outcome.make_canonical()
+            world.make_canonical()
         } else {
-            outcome.writes_in_use().newest()
+            world.writes_in_use().newest()
         };
-        self.scope.admits_writes(outcome, writes)
+        let moved = world.touched != Parts::NONE;
+        if moved {
+            outcome.write();
+        }
+        let inside = self.scope.admits_writes(&outcome.now.world, writes);
+        inside.then_some(moved)
     }
 
-    /// Judges the invariants in a world that one step has led to from this one: all of it where another arrangement of its
-    /// nodes may stand for it, what has changed otherwise.
-    pub fn judge(&self, before: &World, world: &mut World) {
-        let place = if self.symmetry {
-            Place::new(world, &self.setting)
-        } else {
-            let changed = world.difference(before, Parts::ALL);
-            Place::changed(world, changed, &self.setting)
-        };
-        world.broken |= broken_in(&place, self.watched);
+    /// The world after a step, with the properties that do not hold, the invariants among them.
+    pub fn judged(&self, outcome: &Outcome) -> World {
+        let mut world = outcome.now.world;
+        world.broken |= self.judge(&world, outcome.changed);
+        world
+    }
+
+    /// The invariants that do not hold in a world that one step has led to, where it is known what has changed.
+    pub(crate) fn judge(&self, world: &World, changed: Parts) -> u32 {
+        broken_in(&Place::changed(world, changed, &self.setting), self.watched)
     }
 
     /// A world of this search in few words; with symmetry, the one that stands for all its arrangements.
-    pub fn pack(&self, world: &World, packed: &mut Packed) {
+    pub fn pack(&self, world: &World) -> Packed {
         if self.symmetry {
-            *packed = world.least();
+            world.least()
         } else {
-            world.pack_into(packed);
+            world.pack()
         }
     }
 
@@ -248,11 +261,10 @@ mod tests {
     use crate::graph::Graph;
     use crate::rulebook::Era;
     use crate::scope;
-    use std::convert::Infallible;
 
-    /// What no step has touched is packed as it was, and so it must be as it was.
+    /// The words of an outcome are written by parts, and what a step has done is undone by parts.
     #[test]
-    fn packing_what_was_touched_is_packing_everything() {
+    fn an_outcome_has_the_words_of_its_world_and_leaves_nothing_behind() {
         for era in Era::ALL {
             for name in ["everything", "errors", "chain", "failover", "role-restarts"] {
                 let scope = scope::named(name)
@@ -260,23 +272,36 @@ mod tests {
                     .scope;
                 let search = Search::new(era.rulebook(), scope);
                 for world in &Graph::explore(&search, 10_000).worlds {
-                    pack_both_ways(&search, world);
+                    compare_outcomes(&search, world);
                 }
             }
         }
     }
 
-    fn pack_both_ways(search: &Search, world: &World) {
-        let (before, mut packed) = (world.pack(), Packed::EMPTY);
-        let ControlFlow::Continue(()) = search.each_outcome(world, |_, outcome| {
-            let changed = std::mem::replace(&mut outcome.touched, Parts::NONE);
-            outcome.pack_changed(&before, changed, &mut packed);
-            assert_eq!(packed.words(), outcome.pack().words(), "from {world:?}");
-            search.settle(outcome);
-            let changed = changed.and(outcome.touched);
-            outcome.pack_changed(&before, changed, &mut packed);
-            assert_eq!(packed.words(), outcome.pack().words(), "from {world:?}");
-            ControlFlow::<Infallible>::Continue(())
-        });
+    fn compare_outcomes(search: &Search, world: &World) {
+        let (before, mut turned) = (Both::of(*world), Both::of(*world));
+        let marks = before.packed.marks();
+        let mut outcome = Outcome::from(&before);
+        for &step in &search.steps {
+            if search.take(step, &mut outcome) {
+                for settled in [false, true] {
+                    if settled {
+                        search.settle(&mut outcome);
+                    }
+                    let (now, packed) = (&outcome.now, outcome.now.world.pack());
+                    assert_eq!(now.packed.words(), packed.words(), "{step} from {world:?}");
+                    assert_eq!(
+                        marks.fingerprint_of(&now.packed, outcome.changed),
+                        packed.fingerprint(),
+                        "{step} from {world:?}"
+                    );
+                    turned.turn_into(&packed);
+                    assert_eq!(turned.world, now.world, "{step} from {world:?}");
+                }
+            }
+            outcome.put_back();
+            assert_eq!(outcome.now.world, *world, "after {step}");
+            assert_eq!(outcome.now.packed.words(), before.packed.words(), "after {step}");
+        }
     }
 }

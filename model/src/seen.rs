@@ -45,11 +45,6 @@ impl Asked {
         self.count += 1;
     }
 
-    /// How many there are.
-    pub(crate) const fn len(&self) -> usize {
-        self.count
-    }
-
     pub(crate) fn clear(&mut self) {
         self.of_tables.iter_mut().for_each(Vec::clear);
         self.count = 0;

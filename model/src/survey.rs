@@ -7,13 +7,14 @@
 //! Outcomes of steps are told apart by fingerprints too, before they are put into canonical form: each is compared with
 //! one that was remembered, which is nothing beside the chance that two of all visited worlds are confused.
 
+use crate::outcome::{Both, Outcome};
 use crate::parts::Parts;
 use crate::search::Search;
 use crate::seen::{Asked, Seen};
 use crate::step::Step;
 use crate::walk::{End, Progress};
 use crate::world::World;
-use crate::world::packed::Packed;
+use crate::world::packed::{Marks, Packed};
 use crate::world::squeezed::Squeezed;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -123,14 +124,14 @@ impl Tally {
 /// and may end the survey by answering `false`.
 pub fn survey(search: &Search, means: Means, mut watch: impl FnMut(Progress) -> bool) -> Survey {
     let seen = Seen::new();
-    let mut beginning = Packed::EMPTY;
-    search.pack(&search.beginning(), &mut beginning);
+    let beginning = search.pack(&search.beginning());
     let mut asked = Asked::default();
     asked.push(beginning.fingerprint());
     seen.insert_all(&asked, |_| ());
     let mut total = Tally::new(search);
     total.next_level.push(Squeezed::of(&beginning));
-    let mut batches: Vec<Batch> = (0..means.threads.get()).map(|_| Batch::default()).collect();
+    let batch = || Batch::new(search.beginning());
+    let mut batches: Vec<Batch> = (0..means.threads.get()).map(|_| batch()).collect();
     let mut depth = 0;
     let end = loop {
         let waiting = std::mem::take(&mut total.next_level);
@@ -227,11 +228,12 @@ impl Level<'_> {
     }
 
     fn expand(&self, batch: &mut Batch, tally: &mut Tally) {
-        for (origin, world) in batch.worlds.iter().enumerate() {
+        let next = &mut batch.next;
+        for (origin, before) in batch.origins[..batch.count].iter().enumerate() {
+            let marks = before.packed.marks();
             let mut degree = 0;
-            let ControlFlow::Continue(()) = self.search.each_outcome(world, |place, outcome| {
-                let before = &batch.packed[origin];
-                if batch.next.take(self.search, origin, before, outcome) {
+            let ControlFlow::Continue(()) = self.search.each_outcome(before, |place, outcome| {
+                if next.take(self.search, origin, &marks, outcome) {
                     degree += 1;
                     tally.fired[place] += 1;
                 }
@@ -239,14 +241,18 @@ impl Level<'_> {
             });
             tally.degrees[degree] += 1;
         }
-        let next = &mut batch.next;
         self.seen.insert_all(&next.asked, |place| {
-            let (packed, origin) = (&mut next.packed[place], next.origins[place]);
-            let mut world = World::unpack(packed.words());
-            let broken = world.broken;
-            self.search.judge(&batch.worlds[origin], &mut world);
-            if world.broken != broken {
-                self.search.pack(&world, packed);
+            let Successor {
+                origin,
+                changed,
+                packed,
+            } = &mut next.worlds[place];
+            let mut world = batch.origins[*origin].world;
+            world.unpack_parts(packed, *changed);
+            let broken = self.search.judge(&world, *changed);
+            if broken != 0 {
+                world.broken |= broken;
+                *packed = world.pack();
             }
             tally.broken |= world.broken;
             self.found.fetch_add(1, Ordering::Relaxed);
@@ -256,21 +262,28 @@ impl Level<'_> {
 }
 
 /// Some worlds, and what one step from them leads to.
-#[derive(Default)]
 struct Batch {
-    worlds: Vec<World>,
-    packed: Vec<Packed>,
+    /// The worlds, and behind them room for as many as are expanded at once.
+    origins: Vec<Both>,
+    count: usize,
     next: Successors,
 }
 
-/// Packed worlds with their fingerprints and the places of the worlds they came from.
+/// What one step leads to from some worlds, with the fingerprints.
 #[derive(Default)]
 struct Successors {
     asked: Asked,
-    origins: Vec<usize>,
-    /// As many as there ever were at once: what is behind those that count is room.
-    packed: Vec<Packed>,
+    worlds: Vec<Successor>,
     remembered: Remembered,
+}
+
+/// What one step leads to.
+struct Successor {
+    /// The place of the world it leads from.
+    origin: usize,
+    /// What is not as there.
+    changed: Parts,
+    packed: Packed,
 }
 
 /// Outcomes of steps that were settled and looked up lately, as far as none has taken the place of another. A third of the
@@ -310,17 +323,24 @@ impl Remembered {
 }
 
 impl Batch {
+    fn new(world: World) -> Self {
+        Self {
+            origins: vec![Both::of(world); AT_ONCE],
+            count: 0,
+            next: Successors::default(),
+        }
+    }
+
     /// Takes the next worlds, whose successors are not known yet; false when there are none.
     fn take(&mut self, worlds: &mut impl Iterator<Item = Packed>) -> bool {
-        self.packed.clear();
-        self.packed.extend(worlds.take(AT_ONCE));
-        self.worlds.clear();
-        let own = self.packed.iter();
-        self.worlds
-            .extend(own.map(|packed| World::unpack(packed.words())));
+        self.count = 0;
+        for (origin, packed) in self.origins.iter_mut().zip(worlds) {
+            origin.turn_into(&packed);
+            self.count += 1;
+        }
         self.next.asked.clear();
-        self.next.origins.clear();
-        !self.worlds.is_empty()
+        self.next.worlds.clear();
+        self.count > 0
     }
 }
 
@@ -330,35 +350,34 @@ impl Successors {
         &mut self,
         search: &Search,
         origin: usize,
-        before: &Packed,
-        outcome: &mut World,
+        marks: &Marks,
+        outcome: &mut Outcome,
     ) -> bool {
-        let place = self.asked.len();
-        if place == self.packed.len() {
-            self.packed.push(Packed::EMPTY);
-        }
-        let packed = &mut self.packed[place];
-        let changed = std::mem::replace(&mut outcome.touched, Parts::NONE);
-        outcome.pack_changed(before, changed, packed);
-        let unsettled = packed.fingerprint();
+        let unsettled = marks.fingerprint_of(&outcome.now.packed, outcome.changed);
         if let Some(inside) = self.remembered.find(unsettled) {
             return inside;
         }
-        let inside = search.settle(outcome);
-        self.remembered.note(unsettled, inside);
-        if inside {
-            let mut fingerprint = unsettled;
-            if search.symmetry {
-                search.pack(outcome, packed);
-                fingerprint = packed.fingerprint();
-            } else if outcome.touched != Parts::NONE {
-                outcome.pack_changed(before, changed.and(outcome.touched), packed);
-                fingerprint = packed.fingerprint();
-            }
+        let settled = search.settle(outcome);
+        self.remembered.note(unsettled, settled.is_some());
+        if let Some(moved) = settled {
+            let Outcome { now, changed, .. } = outcome;
+            let (packed, changed, fingerprint) = if search.symmetry {
+                let least = now.world.least();
+                (least, Parts::ALL, least.fingerprint())
+            } else if moved {
+                let fingerprint = marks.fingerprint_of(&now.packed, *changed);
+                (now.packed, *changed, fingerprint)
+            } else {
+                (now.packed, *changed, unsettled)
+            };
             self.asked.push(fingerprint);
-            self.origins.push(origin);
+            self.worlds.push(Successor {
+                origin,
+                changed,
+                packed,
+            });
         }
-        inside
+        settled.is_some()
     }
 }
 

@@ -185,21 +185,22 @@ impl Walker<'_> {
             self.edges += 1;
             self.fired[place] += 1;
             let new = self.came_from.len() as u32;
-            if *self.visited.entry(fingerprint(next)).or_insert(new) != new {
+            let fingerprint = next.now.packed.fingerprint();
+            if *self.visited.entry(fingerprint).or_insert(new) != new {
                 return ControlFlow::Continue(());
             }
             self.came_from.push((index, place as u16));
-            self.search.judge(world, next);
-            if next.broken != 0 {
+            let world = self.search.judged(next);
+            if world.broken != 0 {
                 self.violations.push(Violation {
-                    broken: next.broken,
+                    broken: world.broken,
                     steps: self.path(new),
                 });
                 if self.limits.stop_at_violation {
                     return ControlFlow::Break(End::Violated);
                 }
             }
-            next_level.push((new, *next));
+            next_level.push((new, world));
             if self.came_from.len() >= self.limits.max_states {
                 return ControlFlow::Break(End::TooManyStates);
             }

@@ -424,21 +424,9 @@ impl World {
         Topology::Pair.beginning()
     }
 
-    /// Which of these parts are not as in another world of as many nodes.
-    pub fn difference(&self, other: &Self, among: Parts) -> Parts {
-        let among = among.both(Parts::among(self.count));
-        let mut differing = Parts::STRANGER.when(self.stranger != other.stranger);
-        for id in among.nodes() {
-            differing = differing.and(Parts::node(id).when(self.node(id) != other.node(id)));
-        }
-        for id in among.links() {
-            differing = differing.and(Parts::link(id).when(self.link(id) != other.link(id)));
-        }
-        for id in among.histories() {
-            let differs = self.history(id) != other.history(id);
-            differing = differing.and(Parts::history(id).when(differs));
-        }
-        differing
+    /// Which parts are not as in another world of as many nodes.
+    pub fn difference(&self, other: &Self) -> Parts {
+        self.pack().difference(&other.pack())
     }
 
     /// Every node there is, in the order of the arrays.

@@ -39,7 +39,7 @@ fn worlds_survive_being_packed() {
                 steps.filter_map(|step| step.apply(world, &search.setting))
             });
             for world in canonical.iter().copied().chain(plain) {
-                assert_eq!(World::unpack(world.pack().words()), world);
+                assert_eq!(World::unpack(&world.pack()), world);
             }
         }
     }
@@ -54,7 +54,7 @@ fn worlds_survive_being_squeezed_together() {
     }
     assert_eq!(squeezed.len(), worlds.len());
     let read = squeezed.worlds();
-    assert!(read.map(|packed| World::unpack(packed.words())).eq(worlds));
+    assert!(read.map(|packed| World::unpack(&packed)).eq(worlds));
 }
 
 /// With every fault, and from every world in which everything holds: what has changed is all that can have broken.
@@ -90,7 +90,7 @@ fn judge_both_ways(search: &Search, world: &World) -> usize {
             continue;
         };
         let setting = &search.setting;
-        let change = after.difference(world, Parts::ALL);
+        let change = after.difference(world);
         let edge = Edge::changing(Parts::ALL, world, step, &after, setting);
         let (changed, place) = (
             Edge::changing(change, world, step, &after, setting),

@@ -24,152 +24,59 @@ const NODE_WORDS: usize = 5;
 const LINK_WORDS: usize = 4;
 const HISTORY_WORDS: usize = 2;
 
-/// The most words that a world takes, made even: they are hashed in pairs.
-pub const MAX_WORDS: usize =
-    (1 + MAX_NODES * (NODE_WORDS + LINK_WORDS) + IDS * HISTORY_WORDS).next_multiple_of(2);
+/// The words of a node and its link, which stand side by side behind the first word.
+const OWN_WORDS: usize = NODE_WORDS + LINK_WORDS;
 
-/// A packed world: a word about the whole, then the nodes, the links that are not absent, and the
-/// histories that have a name.
-#[derive(Clone, Copy)]
+/// The most words that a world takes, made even: they are squeezed and hashed in pairs.
+pub const MAX_WORDS: usize =
+    (1 + MAX_NODES * OWN_WORDS + IDS * HISTORY_WORDS).next_multiple_of(2);
+
+/// A packed world: a word about the whole, then each node with its link, then the histories. What is blank is zero.
+#[derive(Clone, Copy, Debug)]
 pub struct Packed {
     words: [u64; MAX_WORDS],
+    /// How many of them may be other than zero.
     len: usize,
+}
+
+/// The fingerprints of the parts of a packed world, and their sum, which is the world's.
+pub(crate) struct Marks {
+    parts: [u64; Parts::PLACES],
+    sum: u64,
 }
 
 impl World {
     /// This world in few words.
     pub fn pack(&self) -> Packed {
         let mut packed = Packed::EMPTY;
-        self.pack_into(&mut packed);
+        packed.write(self, Parts::ALL, &Packed::EMPTY);
         packed
     }
 
-    /// The same, into words that are there already.
-    pub fn pack_into(&self, packed: &mut Packed) {
-        self.pack_changed(&Packed::EMPTY, Parts::ALL, packed);
-    }
-
-    /// The same, where all but these parts are as in another world of as many nodes, of which the words are known.
-    pub fn pack_changed(&self, before: &Packed, changed: Parts, packed: &mut Packed) {
-        let Self {
-            count,
-            nodes,
-            links,
-            histories,
-            named,
-            stranger,
-            broken,
-            touched: _,
-        } = self;
-        let mut head = Word::unread(before.words[0]);
-        let (_, linked_before): (u8, u8) = (head.take(), head.take());
-        let there = ..usize::from(*count);
-        let mut known = &before.words[1..];
-        let mut room = Room(&mut packed.words[1..]);
-        for (node, id) in nodes[there].iter().zip(NodeId::ALL) {
-            let (words, before) = (room.take(), take_first(&mut known));
-            if changed.has_any(Parts::node(id)) {
-                pack_node(node, words);
-            } else {
-                *words = *before;
-            }
-        }
-        let mut linked = 0_u8;
-        for (link, id) in links[there].iter().zip(NodeId::ALL) {
-            let bit = 1 << id as u8;
-            let before = (linked_before & bit != 0).then(|| take_first::<LINK_WORDS>(&mut known));
-            if changed.has_any(Parts::link(id)) {
-                if !matches!(*link, Link::ABSENT) {
-                    linked |= bit;
-                    pack_link(link, room.take());
-                }
-            } else if let Some(before) = before {
-                linked |= bit;
-                *room.take() = *before;
-            }
-        }
-        let named = named_among(&histories[..usize::from(*named)]);
-        for history in named {
-            let (words, before) = (room.take(), take_first(&mut known));
-            if changed.has_any(Parts::HISTORIES) {
-                pack_history(history, words);
-            } else {
-                *words = *before;
-            }
-        }
-        if let Some(partner) = room.0.first_mut() {
-            *partner = 0;
-        }
-        packed.len = MAX_WORDS - room.0.len();
-        let parts = Word::of(count).and(&linked).and(&(named.len() as u8));
-        packed.words[0] = parts.and(stranger).and(broken).bits;
-    }
-
     /// The world of these words, which [`Self::pack`] has made.
-    ///
-    /// # Panics
-    /// When they are too few.
-    pub fn unpack(words: &[u64]) -> Self {
+    pub fn unpack(packed: &Packed) -> Self {
         let mut world = Self::of_primaries(0);
-        let mut head = Word::unread(words[0]);
-        world.count = head.take();
-        let (linked, named): (u8, u8) = (head.take(), head.take());
-        world.stranger = head.take();
-        world.broken = head.take();
-        let there = ..usize::from(world.count);
-        let mut rest = &words[1..];
-        for node in &mut world.nodes[there] {
-            *node = unpack_node(take_first(&mut rest));
-        }
-        for (place, link) in world.links[there].iter_mut().enumerate() {
-            if linked >> place & 1 == 1 {
-                *link = unpack_link(take_first(&mut rest));
-            }
-        }
-        world.named = named;
-        for history in &mut world.histories[..usize::from(named)] {
-            *history = unpack_history(take_first(&mut rest));
-        }
+        world.unpack_parts(packed, Parts::ALL);
         world
     }
-}
 
-/// The histories up to the last one that has anything in it.
-fn named_among(histories: &[History]) -> &[History] {
-    let last = histories
-        .iter()
-        .rposition(|history| *history != History::BLANK);
-    &histories[..last.map_or(0, |last| last + 1)]
-}
-
-/// Words that have yet to be written.
-struct Room<'a>(&'a mut [u64]);
-
-impl<'a> Room<'a> {
-    /// Takes the room for some words from the front.
-    #[inline]
-    fn take<const N: usize>(&mut self) -> &'a mut [u64; N] {
-        let (first, rest) = std::mem::take(&mut self.0)
-            .split_first_chunk_mut()
-            .expect("there is room for the widest world");
-        self.0 = rest;
-        first
-    }
-}
-
-/// Takes some words from the front.
-#[inline]
-fn take_first<'a, const N: usize>(words: &mut &'a [u64]) -> &'a [u64; N] {
-    let (first, rest) = words.split_first_chunk().expect("a packed world is whole");
-    *words = rest;
-    first
-}
-
-/// Two words at a time; how many there are follows from the first one.
-impl Hash for Packed {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        for [low, high] in self.pairs() {
-            state.write_u128(u128::from(*low) | u128::from(*high) << 64);
+    /// Makes these parts what the words say, where the others are so already.
+    pub(crate) fn unpack_parts(&mut self, packed: &Packed, parts: Parts) {
+        let mut whole = Word::unread(packed.words[0]);
+        self.count = whole.take();
+        self.stranger = whole.take();
+        self.broken = whole.take();
+        let named = packed.named().max(self.named);
+        self.named = packed.named();
+        let parts = parts.both(Parts::of(self.count, named));
+        for node in parts.nodes() {
+            self.nodes[node as usize] = unpack_node(packed.node(node));
+        }
+        for replica in parts.links() {
+            self.links[replica as usize] = unpack_link(packed.link(replica));
+        }
+        for id in parts.histories() {
+            self.histories[usize::from(id.0) - 1] = unpack_history(packed.history(id));
         }
     }
 }
@@ -181,31 +88,222 @@ impl Packed {
         len: 0,
     };
 
-    /// A fingerprint of the world; equal worlds have equal ones, and the converse fails once in 2^64 pairs.
-    pub fn fingerprint(&self) -> u64 {
-        FixedState::with_seed(0).hash_one(self)
+    /// Writes these parts of a world, where the others are written already. Answers which of them are not as in another
+    /// world of as many nodes; what is broken counts as the stranger's.
+    pub(crate) fn write(&mut self, world: &World, parts: Parts, other: &Self) -> Parts {
+        let World {
+            count,
+            nodes,
+            links,
+            histories,
+            named,
+            stranger,
+            broken,
+            touched: _,
+        } = world;
+        let most_named = self.named().max(*named);
+        self.words[0] = Word::of(count).and(stranger).and(broken).bits;
+        self.len = at_history(*count, named + 1);
+        let parts = parts.both(Parts::of(*count, most_named));
+        let mut differing = Parts::STRANGER.when(self.words[0] != other.words[0]);
+        for node in parts.nodes() {
+            let words = pack_node(&nodes[node as usize]);
+            let differs = self.put(at_node(node), words, other);
+            differing = differing.and(Parts::node(node).when(differs));
+        }
+        for replica in parts.links() {
+            let words = pack_link(&links[replica as usize]);
+            let differs = self.put(at_link(replica), words, other);
+            differing = differing.and(Parts::link(replica).when(differs));
+        }
+        for id in parts.histories() {
+            let words = pack_history(&histories[usize::from(id.0) - 1]);
+            let differs = self.put(at_history(*count, id.0), words, other);
+            differing = differing.and(Parts::history(id).when(differs));
+        }
+        differing
     }
 
-    /// The words in use.
+    /// Puts the words of a part into their place. Answers whether others stand there in another world.
+    #[inline]
+    fn put<const N: usize>(&mut self, at: usize, words: [u64; N], other: &Self) -> bool {
+        *self.part_mut(at) = words;
+        differ(&words, other.part(at))
+    }
+
+    /// Which parts are not as in another world of as many nodes. What is broken counts as the stranger's.
+    pub fn difference(&self, other: &Self) -> Parts {
+        let among = Parts::of(self.count(), self.named().max(other.named()));
+        let mut differing = Parts::STRANGER.when(self.words[0] != other.words[0]);
+        for node in among.nodes() {
+            let differs = differ(self.node(node), other.node(node));
+            differing = differing.and(Parts::node(node).when(differs));
+        }
+        for replica in among.links() {
+            let differs = differ(self.link(replica), other.link(replica));
+            differing = differing.and(Parts::link(replica).when(differs));
+        }
+        for id in among.histories() {
+            let differs = differ(self.history(id), other.history(id));
+            differing = differing.and(Parts::history(id).when(differs));
+        }
+        differing
+    }
+
+    /// A fingerprint of the world; equal worlds have equal ones, and the converse fails once in 2^64 pairs.
+    pub fn fingerprint(&self) -> u64 {
+        self.marks().sum
+    }
+
+    /// The fingerprints of its parts.
+    pub(crate) fn marks(&self) -> Marks {
+        let mut marks = Marks {
+            parts: [0; Parts::PLACES],
+            sum: 0,
+        };
+        self.each_mark(Parts::of(self.count(), self.named()), |part, mark| {
+            marks.parts[part] = mark;
+            marks.sum = marks.sum.wrapping_add(mark);
+        });
+        marks
+    }
+
+    /// Shows the fingerprints of these parts.
+    #[inline]
+    fn each_mark(&self, parts: Parts, mut show: impl FnMut(usize, u64)) {
+        let mut mark = |part: Parts, words: &[u64]| show(part.place(), mark(part, words));
+        for node in parts.nodes() {
+            mark(Parts::node(node), self.node(node));
+        }
+        for replica in parts.links() {
+            mark(Parts::link(replica), self.link(replica));
+        }
+        for id in parts.histories() {
+            mark(Parts::history(id), self.history(id));
+        }
+        if parts.has_any(Parts::STRANGER) {
+            mark(Parts::STRANGER, &self.words[..1]);
+        }
+    }
+
+    /// The words up to the last one that is not zero.
     pub fn words(&self) -> &[u64] {
-        &self.words[..self.len]
+        let words = &self.words[..self.len];
+        let last = words.iter().rposition(|word| *word != 0);
+        &words[..last.map_or(0, |last| last + 1)]
     }
 
     /// The same two at a time, with a zero at the end where they are odd.
     pub(super) fn pairs(&self) -> &[[u64; 2]] {
-        &self.words.as_chunks().0[..self.len.div_ceil(2)]
+        &self.words.as_chunks().0[..self.words().len().div_ceil(2)]
     }
 
-    /// So many pairs of words, for a world to be written there.
+    /// So many words in pairs, for a world to be written there.
     #[inline]
-    pub(super) fn room_for_pairs(&mut self, count: usize) -> &mut [[u64; 2]] {
-        self.len = 2 * count;
-        self.words[..self.len].as_chunks_mut().0
+    pub(super) fn room_for(&mut self, len: usize) -> &mut [[u64; 2]] {
+        let even = len.next_multiple_of(2);
+        self.words[even..self.len.max(even)].fill(0);
+        self.len = len;
+        self.words[..even].as_chunks_mut().0
+    }
+
+    /// How many nodes there are.
+    const fn count(&self) -> u8 {
+        self.words[0] as u8
+    }
+
+    /// How many histories may have anything in them.
+    fn named(&self) -> u8 {
+        let behind_nodes = at_history(self.count(), 1);
+        let words = self.len.saturating_sub(behind_nodes);
+        words.div_ceil(HISTORY_WORDS) as u8
+    }
+
+    fn node(&self, node: NodeId) -> &[u64; NODE_WORDS] {
+        self.part(at_node(node))
+    }
+
+    fn link(&self, replica: NodeId) -> &[u64; LINK_WORDS] {
+        self.part(at_link(replica))
+    }
+
+    fn history(&self, id: Id) -> &[u64; HISTORY_WORDS] {
+        self.part(at_history(self.count(), id.0))
+    }
+
+    #[inline]
+    fn part<const N: usize>(&self, at: usize) -> &[u64; N] {
+        let words = self.words[at..].first_chunk();
+        words.expect("every part has a place")
+    }
+
+    #[inline]
+    fn part_mut<const N: usize>(&mut self, at: usize) -> &mut [u64; N] {
+        let words = self.words[at..].first_chunk_mut();
+        words.expect("every part has a place")
+    }
+}
+
+impl Marks {
+    /// The fingerprint of a world that differs in nothing but these parts
+    pub(crate) fn fingerprint_of(&self, next: &Packed, changed: Parts) -> u64 {
+        let mut sum = self.sum;
+        next.each_mark(changed, |part, mark| {
+            sum = sum.wrapping_sub(self.parts[part]).wrapping_add(mark);
+        });
+        sum
+    }
+}
+
+/// The fingerprint of a part; zero if it is blank, so that it does not matter whether anybody asks.
+#[inline]
+fn mark(part: Parts, words: &[u64]) -> u64 {
+    if words.iter().fold(0, |bits, word| bits | word) == 0 {
+        return 0;
+    }
+    let mut hasher = FixedState::with_seed(0).build_hasher();
+    let (pairs, rest) = words.as_chunks::<2>();
+    for [low, high] in pairs {
+        hasher.write_u128(u128::from(*low) | u128::from(*high) << 64);
+    }
+    let last = rest.first().map_or(0, |word| u128::from(*word));
+    hasher.write_u128(last | (part.place() as u128) << 64);
+    hasher.finish()
+}
+
+/// Whether the words of a part are other ones, without a way out before the last of them.
+#[inline]
+fn differ<const N: usize>(own: &[u64; N], other: &[u64; N]) -> bool {
+    let pairs = own.iter().zip(other);
+    pairs.fold(0, |bits, (own, other)| bits | (own ^ other)) != 0
+}
+
+/// Where the words of a node begin.
+const fn at_node(node: NodeId) -> usize {
+    1 + OWN_WORDS * node as usize
+}
+
+/// Where the words of a link begin.
+const fn at_link(replica: NodeId) -> usize {
+    at_node(replica) + NODE_WORDS
+}
+
+/// Where the words of a history begin, the first of which is behind so many nodes.
+const fn at_history(count: u8, id: u8) -> usize {
+    1 + OWN_WORDS * count as usize + HISTORY_WORDS * (id as usize - 1)
+}
+
+/// Two words at a time; how many there are follows from the first one.
+impl Hash for Packed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for [low, high] in self.pairs() {
+            state.write_u128(u128::from(*low) | u128::from(*high) << 64);
+        }
     }
 }
 
 #[inline]
-fn pack_node(node: &Node, words: &mut [u64; NODE_WORDS]) {
+fn pack_node(node: &Node) -> [u64; NODE_WORDS] {
     let Node {
         role,
         data,
@@ -221,19 +319,17 @@ fn pack_node(node: &Node, words: &mut [u64; NODE_WORDS]) {
         selected,
         told,
     } = node;
-    let [held, own, stream, past, open] = words;
-    *held = low_first(
-        backlog
-            .as_ref()
-            .map_or(Tokens::EMPTY, |backlog| backlog.tokens),
-    );
+    let tokens = |backlog: &Backlog| low_first(backlog.tokens);
     let first = backlog.as_ref().map(|backlog| backlog.first);
-    let databases = Word::of(&first).and(stream_database).and(selected);
-    *stream = databases.and(snapshot).bits;
-    *past = Word::of(saved).and(following).and(half).bits;
     let name = Word::of(role).and(data).and(id).and(offset);
-    *own = name.and(secondary).and(told).bits;
-    *open = low_first(*transaction);
+    let databases = Word::of(&first).and(stream_database).and(selected);
+    [
+        backlog.as_ref().map_or(0, tokens),
+        name.and(secondary).and(told).bits,
+        databases.and(snapshot).bits,
+        Word::of(saved).and(following).and(half).bits,
+        low_first(*transaction),
+    ]
 }
 
 #[inline]
@@ -264,7 +360,7 @@ fn unpack_node(words: &[u64; NODE_WORDS]) -> Node {
 }
 
 #[inline]
-fn pack_link(link: &Link, words: &mut [u64; LINK_WORDS]) {
+fn pack_link(link: &Link) -> [u64; LINK_WORDS] {
     let Link {
         wire,
         replica,
@@ -283,17 +379,15 @@ fn pack_link(link: &Link, words: &mut [u64; LINK_WORDS]) {
         unsent_from,
         stale,
     } = link;
-    let [sent, down, up, ends] = words;
-    *sent = low_first(*tokens);
     let way = Word::of(wire).and(with_sync).and(starts_with_tail);
-    *down = way.and(reply).and(payload).bits;
-    *up = Word::of(acknowledgement).and(request).and(stale).bits;
     let phases = Word::of(replica).and(primary);
-    *ends = phases
-        .and(acknowledged)
-        .and(unsent_from)
-        .and(announced)
-        .bits;
+    let ends = phases.and(acknowledged).and(unsent_from).and(announced);
+    [
+        low_first(*tokens),
+        way.and(reply).and(payload).bits,
+        Word::of(acknowledgement).and(request).and(stale).bits,
+        ends.bits,
+    ]
 }
 
 #[inline]
@@ -320,13 +414,13 @@ fn unpack_link(words: &[u64; LINK_WORDS]) -> Link {
 }
 
 #[inline]
-fn pack_history(history: &History, words: &mut [u64; HISTORY_WORDS]) {
+fn pack_history(history: &History) -> [u64; HISTORY_WORDS] {
     let History {
         base,
         base_data,
         tokens,
     } = history;
-    *words = [low_first(*tokens), Word::of(base).and(base_data).bits];
+    [low_first(*tokens), Word::of(base).and(base_data).bits]
 }
 
 #[inline]

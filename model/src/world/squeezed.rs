@@ -5,7 +5,7 @@ use crate::world::packed::{MAX_WORDS, Packed};
 /// Worlds one after the other, each word without the zero bytes at its upper end.
 #[derive(Debug, Default)]
 pub struct Squeezed {
-    /// For each world the number of its pairs of words; for each pair half a byte for the length of either word, and
+    /// For each world the number of its words; for each pair of them half a byte for the length of either word, and
     /// their bytes. Behind the last world there is room, so that any word can be written and read whole.
     bytes: Vec<u8>,
     /// Where the room begins.
@@ -60,7 +60,7 @@ impl Squeezed {
             self.bytes.resize(len, 0);
         }
         let room = &mut self.bytes[self.end..];
-        room[0] = packed.pairs().len() as u8;
+        room[0] = packed.words().len() as u8;
         let mut room = &mut room[1..];
         for &pair in packed.pairs() {
             let bytes = room.first_chunk_mut();
@@ -76,8 +76,8 @@ impl Squeezed {
     pub fn worlds(&self) -> impl Iterator<Item = Packed> + '_ {
         let (mut packed, mut rest) = (Packed::EMPTY, &self.bytes[..]);
         (0..self.len).map(move |_| {
-            let (pairs, mut bytes) = rest.split_first().expect("there is another world");
-            for pair in packed.room_for_pairs((*pairs).into()) {
+            let (len, mut bytes) = rest.split_first().expect("there is another world");
+            for pair in packed.room_for((*len).into()) {
                 let (own, len) = unsqueezed(bytes.first_chunk().expect("a pair can be read whole"));
                 *pair = own;
                 bytes = &bytes[len..];

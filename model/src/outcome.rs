@@ -1,0 +1,78 @@
+//! What a step makes of a world, in both forms: as the rules see it, and in few words.
+//!
+//! A step changes little of a world. So there is one outcome in hand for all steps from a world: each changes it, and what it
+//! has touched is put back before the next.
+
+use crate::parts::Parts;
+use crate::world::World;
+use crate::world::packed::Packed;
+
+/// A world, and the same in few words.
+#[derive(Clone, Copy, Debug)]
+pub struct Both {
+    /// The world.
+    pub world: World,
+    /// Its words.
+    pub packed: Packed,
+}
+
+/// A world that one step leads to.
+#[derive(Debug)]
+pub struct Outcome<'a> {
+    /// The world before.
+    pub before: &'a Both,
+    /// The world after.
+    pub now: Both,
+    /// What is not as before.
+    pub(crate) changed: Parts,
+}
+
+impl Both {
+    /// A world with its words.
+    pub fn of(mut world: World) -> Self {
+        world.touched = Parts::NONE;
+        let packed = world.pack();
+        Self { world, packed }
+    }
+
+    /// Makes this another world of as many nodes, of which the words are known. What is the same stays.
+    pub(crate) fn turn_into(&mut self, packed: &Packed) {
+        let differing = self.packed.difference(packed);
+        self.world.unpack_parts(packed, differing);
+        self.packed = *packed;
+    }
+}
+
+impl<'a> Outcome<'a> {
+    /// Nothing has happened yet.
+    pub(crate) const fn from(before: &'a Both) -> Self {
+        Self {
+            before,
+            now: *before,
+            changed: Parts::NONE,
+        }
+    }
+
+    /// Writes what was touched into the words, and notes what of it has changed.
+    pub(crate) fn write(&mut self) {
+        let touched = std::mem::replace(&mut self.now.world.touched, Parts::NONE);
+        let (now, before) = (&mut self.now, &self.before.packed);
+        let differing = now.packed.write(&now.world, touched, before);
+        self.changed = self.changed.without(touched.and(Parts::STRANGER)).and(differing);
+    }
+
+    /// Notes that these properties do not hold.
+    pub(crate) fn note_broken(&mut self, broken: u32) {
+        self.now.world.broken |= broken;
+        self.write();
+    }
+
+    /// Makes the world after the world before again.
+    #[inline]
+    pub(crate) fn put_back(&mut self) {
+        if self.changed != Parts::NONE || self.now.world.touched != Parts::NONE {
+            self.now = *self.before;
+            self.changed = Parts::NONE;
+        }
+    }
+}
