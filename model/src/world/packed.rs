@@ -27,16 +27,15 @@ const HISTORY_WORDS: usize = 2;
 /// The words of a node and its link, which stand side by side behind the first word.
 const OWN_WORDS: usize = NODE_WORDS + LINK_WORDS;
 
-/// The most words that a world takes, made even: they are squeezed and hashed in pairs.
-pub const MAX_WORDS: usize =
-    (1 + MAX_NODES * OWN_WORDS + IDS * HISTORY_WORDS).next_multiple_of(2);
+/// The most words that a world takes.
+pub const MAX_WORDS: usize = 1 + MAX_NODES * OWN_WORDS + IDS * HISTORY_WORDS;
 
 /// A packed world: a word about the whole, then each node with its link, then the histories. What is blank is zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Packed {
-    words: [u64; MAX_WORDS],
+    pub(super) words: [u64; MAX_WORDS],
     /// How many of them may be other than zero.
-    len: usize,
+    pub(super) len: usize,
 }
 
 /// The fingerprints of the parts of a packed world, and their sum, which is the world's.
@@ -193,18 +192,10 @@ impl Packed {
         &words[..last.map_or(0, |last| last + 1)]
     }
 
-    /// The same two at a time, with a zero at the end where they are odd.
-    pub(super) fn pairs(&self) -> &[[u64; 2]] {
-        &self.words.as_chunks().0[..self.words().len().div_ceil(2)]
-    }
-
-    /// So many words in pairs, for a world to be written there.
-    #[inline]
-    pub(super) fn room_for(&mut self, len: usize) -> &mut [[u64; 2]] {
-        let even = len.next_multiple_of(2);
-        self.words[even..self.len.max(even)].fill(0);
-        self.len = len;
-        self.words[..even].as_chunks_mut().0
+    /// A bit for each of so many words that is another than in this world.
+    pub(super) fn differing_words(&self, other: &Self, places: usize) -> u64 {
+        let pairs = self.words[..places].iter().zip(&other.words[..places]);
+        pairs.rev().fold(0, |bits, (own, other)| bits << 1 | u64::from(own != other))
     }
 
     /// How many nodes there are.
@@ -262,12 +253,15 @@ fn mark(part: Parts, words: &[u64]) -> u64 {
         return 0;
     }
     let mut hasher = FixedState::with_seed(0).build_hasher();
-    let (pairs, rest) = words.as_chunks::<2>();
+    let mut write = |low: u64, high: u64| {
+        hasher.write_u128(u128::from(low) | u128::from(high) << 64);
+    };
+    let (pairs, rest) = words.as_chunks();
     for [low, high] in pairs {
-        hasher.write_u128(u128::from(*low) | u128::from(*high) << 64);
+        write(*low, *high);
     }
-    let last = rest.first().map_or(0, |word| u128::from(*word));
-    hasher.write_u128(last | (part.place() as u128) << 64);
+    let odd = rest.first().copied().unwrap_or_default();
+    write(odd, part.place() as u64);
     hasher.finish()
 }
 
@@ -293,12 +287,9 @@ const fn at_history(count: u8, id: u8) -> usize {
     1 + OWN_WORDS * count as usize + HISTORY_WORDS * (id as usize - 1)
 }
 
-/// Two words at a time; how many there are follows from the first one.
 impl Hash for Packed {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for [low, high] in self.pairs() {
-            state.write_u128(u128::from(*low) | u128::from(*high) << 64);
-        }
+        self.words().hash(state);
     }
 }
 
