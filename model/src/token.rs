@@ -4,6 +4,7 @@
 //! it contains, so that a gap, a repetition and a foreign write all show. A command is two units of the
 //! stream, head and tail; it takes effect at its tail, or in a transaction at the tail of EXEC.
 
+use crate::bits;
 use serde::{Deserialize, Serialize};
 
 /// The number of a write, from 1 to [`MAX_WRITES`].
@@ -392,8 +393,8 @@ impl Data {
     }
 
     /// The writes in it, lowest first.
-    pub fn writes(self) -> Writes {
-        Writes(self.0 & ALL_WRITES)
+    pub fn writes(self) -> impl DoubleEndedIterator<Item = WriteNumber> {
+        bits::places(self.0 & ALL_WRITES).map(|place| place as WriteNumber)
     }
 
     /// How many writes are in it.
@@ -467,28 +468,6 @@ impl Data {
                 .filter_map(number)
                 .fold(corrupt, |bits, write| bits | 1 << write),
         )
-    }
-}
-
-/// The writes in a data set, lowest first.
-#[derive(Clone)]
-pub struct Writes(u16);
-
-impl Iterator for Writes {
-    type Item = WriteNumber;
-
-    fn next(&mut self) -> Option<WriteNumber> {
-        let lowest = (self.0 != 0).then_some(self.0.trailing_zeros() as WriteNumber)?;
-        self.0 &= self.0 - 1;
-        Some(lowest)
-    }
-}
-
-impl DoubleEndedIterator for Writes {
-    fn next_back(&mut self) -> Option<WriteNumber> {
-        let highest = self.0.checked_ilog2()? as WriteNumber;
-        self.0 &= !(1 << highest);
-        Some(highest)
     }
 }
 
