@@ -43,12 +43,6 @@ const RETIRED: u64 = 0b011;
 /// The bit of the offset at which a history begins.
 const BEGINNING: u64 = 0b100;
 
-/// What an offset that has no bit counts as.
-#[cold]
-fn outermost(bit: i64) -> u64 {
-    if bit < 0 { ASTRAY } else { 1 << 63 }
-}
-
 /// What one look at every field finds.
 struct Look<'a> {
     /// The IDs to which something refers and the anonymous one, a bit each.
@@ -271,6 +265,8 @@ impl References {
     #[cold]
     fn lowest_in_common(&self, nodes: &[Node]) -> ById<Offset> {
         let mut low = std::array::from_fn(|place| self.lowest(place));
+        // Without a history there is nothing to keep.
+        low[0] = ReplOffset(i16::MAX);
         share_lowest(nodes, &mut low);
         low
     }
@@ -437,6 +433,12 @@ fn share_lowest(nodes: &[Node], low: &mut ById<Offset>) {
             break;
         }
     }
+}
+
+/// What an offset that has no bit counts as.
+#[cold]
+fn outermost(bit: i64) -> u64 {
+    if bit < 0 { ASTRAY } else { 1 << 63 }
 }
 
 /// The index of what belongs to an ID.

@@ -12,6 +12,8 @@ use crate::world::{
 };
 
 /// Somebody who is shown fields. What does not concern it, it lets pass.
+// One walk serves readers and editors, so that both are handed references.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 pub(super) trait Reader {
     fn id(&mut self, _: &Id) {}
 
