@@ -151,7 +151,7 @@ impl World {
                 *history = History::BLANK;
             } else if !history.tokens.is_empty() {
                 if !look.references.any_in_first_command(id) {
-                    let low = look.references.lowest_in_common(nodes)[id];
+                    let low = look.references.lowest_in_common(highest, nodes)[id];
                     if low.since(history.base) >= COMMAND_UNITS {
                         history.forget_before(low);
                         from_zero = false;
@@ -261,12 +261,13 @@ impl References {
         }
     }
 
-    /// The same for each history, where those that a node compares have the lowest of all.
-    #[cold]
-    fn lowest_in_common(&self, nodes: &[Node]) -> ById<Offset> {
-        let mut low = std::array::from_fn(|place| self.lowest(place));
-        // Without a history there is nothing to keep.
-        low[0] = ReplOffset(i16::MAX);
+    /// The same for so many histories, where those that a node compares have the lowest of all.
+    #[inline(never)]
+    fn lowest_in_common(&self, highest: usize, nodes: &[Node]) -> ById<Offset> {
+        let mut low = [ReplOffset(i16::MAX); PLACES];
+        for (low, place) in low[1..=highest].iter_mut().zip(1..) {
+            *low = self.lowest(place);
+        }
         share_lowest(nodes, &mut low);
         low
     }
