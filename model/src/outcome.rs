@@ -70,9 +70,11 @@ impl<'a> Outcome<'a> {
     /// Makes the world after the world before again.
     #[inline]
     pub(crate) fn put_back(&mut self) {
-        if self.changed != Parts::NONE || self.now.world.touched != Parts::NONE {
-            self.now = *self.before;
-            self.changed = Parts::NONE;
+        let touched = std::mem::replace(&mut self.now.world.touched, Parts::NONE);
+        let held = std::mem::replace(&mut self.changed, Parts::NONE).and(touched);
+        if held != Parts::NONE {
+            self.now.world.put_back(&self.before.world, held);
+            self.now.packed.put_back(&self.before.packed, held);
         }
     }
 }

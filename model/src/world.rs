@@ -424,6 +424,23 @@ impl World {
         Topology::Pair.beginning()
     }
 
+    /// Makes these parts what they are in another world of as many nodes.
+    pub(crate) fn put_back(&mut self, before: &Self, parts: Parts) {
+        for node in parts.nodes() {
+            self.nodes[node as usize] = before.nodes[node as usize];
+        }
+        for replica in parts.links() {
+            self.links[replica as usize] = before.links[replica as usize];
+        }
+        for id in parts.histories() {
+            let place = usize::from(id.0) - 1;
+            self.histories[place] = before.histories[place];
+        }
+        self.named = before.named;
+        self.stranger = before.stranger;
+        self.broken = before.broken;
+    }
+
     /// Which parts are not as in another world of as many nodes.
     pub fn difference(&self, other: &Self) -> Parts {
         self.pack().difference(&other.pack())

@@ -130,6 +130,21 @@ impl Packed {
         differ(&words, other.part(at))
     }
 
+    /// Makes these parts what they are in another world of as many nodes.
+    pub(crate) fn put_back(&mut self, before: &Self, parts: Parts) {
+        self.words[0] = before.words[0];
+        for node in parts.nodes() {
+            *self.part_mut(at_node(node)) = *before.node(node);
+        }
+        for replica in parts.links() {
+            *self.part_mut(at_link(replica)) = *before.link(replica);
+        }
+        for id in parts.histories() {
+            *self.part_mut(at_history(self.count(), id.0)) = *before.history(id);
+        }
+        self.len = before.len;
+    }
+
     /// Which parts are not as in another world of as many nodes. What is broken counts as the stranger's.
     pub fn difference(&self, other: &Self) -> Parts {
         let among = Parts::of(self.count(), self.named().max(other.named()));
