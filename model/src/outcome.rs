@@ -29,7 +29,8 @@ pub struct Outcome<'a> {
 
 impl Both {
     /// A world with its words.
-    pub fn of(mut world: World) -> Self {
+    pub fn of(world: &World) -> Self {
+        let mut world = *world;
         world.touched = Parts::NONE;
         let packed = world.pack();
         Self { world, packed }
@@ -58,7 +59,10 @@ impl<'a> Outcome<'a> {
         let touched = std::mem::replace(&mut self.now.world.touched, Parts::NONE);
         let (now, before) = (&mut self.now, &self.before.packed);
         let differing = now.packed.write(&now.world, touched, before);
-        self.changed = self.changed.without(touched.and(Parts::STRANGER)).and(differing);
+        self.changed = self
+            .changed
+            .without(touched.and(Parts::STRANGER))
+            .and(differing);
     }
 
     /// Notes that these properties do not hold.

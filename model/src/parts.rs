@@ -65,6 +65,12 @@ impl Parts {
         Self(self.0 | others.0)
     }
 
+    /// These without those.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
     /// These where the condition holds, none otherwise.
     #[must_use]
     pub const fn when(self, condition: bool) -> Self {
@@ -100,11 +106,5 @@ impl Parts {
     /// Of one part, its place among all there can be: below [`Self::PLACES`].
     pub const fn place(self) -> usize {
         self.0.trailing_zeros() as usize
-    }
-
-    /// These without those.
-    #[must_use]
-    pub const fn without(self, others: Self) -> Self {
-        Self(self.0 & !others.0)
     }
 }

@@ -130,7 +130,7 @@ pub fn survey(search: &Search, means: Means, mut watch: impl FnMut(Progress) -> 
     seen.insert_all(&asked, |_| ());
     let mut total = Tally::new(search);
     total.next_level.push(Squeezed::of(&beginning));
-    let batch = || Batch::new(search.beginning());
+    let batch = || Batch::new(&search.beginning());
     let mut batches: Vec<Batch> = (0..means.threads.get()).map(|_| batch()).collect();
     let mut depth = 0;
     let end = loop {
@@ -323,9 +323,9 @@ impl Remembered {
 }
 
 impl Batch {
-    fn new(world: World) -> Self {
+    fn new(any: &World) -> Self {
         Self {
-            origins: vec![Both::of(world); AT_ONCE],
+            origins: vec![Both::of(any); AT_ONCE],
             count: 0,
             next: Successors::default(),
         }

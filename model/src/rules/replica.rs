@@ -69,6 +69,7 @@ pub fn receive_continue(
     let Some(Reply::Continue(id)) = world.link(replica).reply else {
         return None;
     };
+    let had = world.node(replica).following?;
     let asked = world.link(replica).replica == ReplicaPhase::Asked;
     setting.requires(Guard::ContinueWhenAsked, asked)?;
 
@@ -77,7 +78,6 @@ pub fn receive_continue(
         ContinueAcknowledgement::Sent => ReplicaPhase::Connected,
         ContinueAcknowledgement::Never => ReplicaPhase::ConnectedMute,
     };
-    let had = world.node(replica).following?;
     let id = match setting.book.continue_id {
         ContinueId::Adopted => id.unwrap_or(had.id),
         ContinueId::NotSent | ContinueId::Ignored => had.id,

@@ -207,10 +207,12 @@ impl Packed {
         &words[..last.map_or(0, |last| last + 1)]
     }
 
-    /// A bit for each of so many words that is another than in this world.
+    /// Which of so many words are not as in another world, a bit for each.
     pub(super) fn differing_words(&self, other: &Self, places: usize) -> u64 {
         let pairs = self.words[..places].iter().zip(&other.words[..places]);
-        pairs.rev().fold(0, |bits, (own, other)| bits << 1 | u64::from(own != other))
+        pairs
+            .rev()
+            .fold(0, |bits, (own, other)| bits << 1 | u64::from(own != other))
     }
 
     /// How many nodes there are.
@@ -251,7 +253,7 @@ impl Packed {
 }
 
 impl Marks {
-    /// The fingerprint of a world that differs in nothing but these parts
+    /// The fingerprint of a world that differs in nothing but these parts.
     pub(crate) fn fingerprint_of(&self, next: &Packed, changed: Parts) -> u64 {
         let mut sum = self.sum;
         next.each_mark(changed, |part, mark| {
@@ -261,7 +263,7 @@ impl Marks {
     }
 }
 
-/// The fingerprint of a part; zero if it is blank, so that it does not matter whether anybody asks.
+/// The fingerprint of a part; zero if it is blank, so that it does not matter how many blank histories there are.
 #[inline]
 fn mark(part: Parts, words: &[u64]) -> u64 {
     if words.iter().fold(0, |bits, word| bits | word) == 0 {
