@@ -69,7 +69,7 @@ impl Graph {
         let world = self.worlds[from as usize];
         let ControlFlow::Continue(()) = search.each_next(&world, |place, next| {
             let new = self.worlds.len() as WorldIndex;
-            let to = *found.entry(next.now.packed.fingerprint()).or_insert(new);
+            let to = *found.entry(next.now.fingerprint()).or_insert(new);
             if to == new {
                 self.worlds.push(search.judged(next));
                 self.came_from.push((from, place as u16));

@@ -5,15 +5,14 @@
 
 use crate::parts::Parts;
 use crate::world::World;
-use crate::world::packed::Packed;
+use crate::world::packed::{Marked, Packed};
 
 /// A world, and the same in few words.
 #[derive(Clone, Copy, Debug)]
 pub struct Both {
     /// The world.
     pub world: World,
-    /// Its words.
-    pub packed: Packed,
+    marked: Marked,
 }
 
 /// A world that one step leads to.
@@ -32,15 +31,25 @@ impl Both {
     pub fn of(world: &World) -> Self {
         let mut world = *world;
         world.touched = Parts::NONE;
-        let packed = world.pack();
-        Self { world, packed }
+        let marked = Marked::of(&world);
+        Self { world, marked }
+    }
+
+    /// Its words.
+    pub const fn packed(&self) -> &Packed {
+        self.marked.packed()
+    }
+
+    /// The fingerprint of the world, as [`Packed::fingerprint`].
+    pub const fn fingerprint(&self) -> u64 {
+        self.marked.fingerprint()
     }
 
     /// Makes this another world of as many nodes, of which the words are known. What is the same stays.
     pub(crate) fn turn_into(&mut self, packed: &Packed) {
-        let differing = self.packed.difference(packed);
+        let differing = self.packed().difference(packed);
         self.world.unpack_parts(packed, differing);
-        self.packed = *packed;
+        self.marked.turn_into(packed, differing);
     }
 }
 
@@ -57,12 +66,8 @@ impl<'a> Outcome<'a> {
     /// Writes what was touched into the words, and notes what of it has changed.
     pub(crate) fn write(&mut self) {
         let touched = std::mem::replace(&mut self.now.world.touched, Parts::NONE);
-        let (now, before) = (&mut self.now, &self.before.packed);
-        let differing = now.packed.write(&now.world, touched, before);
-        self.changed = self
-            .changed
-            .without(touched.and(Parts::STRANGER))
-            .and(differing);
+        let Both { world, marked } = &mut self.now;
+        marked.write(world, touched, self.before.packed(), &mut self.changed);
     }
 
     /// Notes that these properties do not hold.
@@ -78,7 +83,7 @@ impl<'a> Outcome<'a> {
         let held = std::mem::replace(&mut self.changed, Parts::NONE).and(touched);
         if held != Parts::NONE {
             self.now.world.put_back(&self.before.world, held);
-            self.now.packed.put_back(&self.before.packed, held);
+            self.now.marked.put_back(&self.before.marked, held);
         }
     }
 }

@@ -128,7 +128,7 @@ impl Search {
     pub fn next(&self, world: &World, step: Step) -> Option<World> {
         let before = Both::of(world);
         let mut outcome = Outcome::from(&before);
-        let reached = self.take(step, &mut outcome) && self.settle(&mut outcome).is_some();
+        let reached = self.take(step, &mut outcome) && self.settle(&mut outcome);
         reached.then(|| self.judged(&outcome))
     }
 
@@ -141,7 +141,7 @@ impl Search {
         mut show: impl FnMut(usize, &mut Outcome) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         self.each_outcome(&Both::of(world), |place, outcome| {
-            if self.settle(outcome).is_some() {
+            if self.settle(outcome) {
                 show(place, outcome)
             } else {
                 ControlFlow::Continue(())
@@ -203,21 +203,18 @@ impl Search {
         broken != 0 || outcome.changed != Parts::NONE
     }
 
-    /// Puts the outcome of a step into canonical form, unless told otherwise. `None` where it lies outside the scope,
-    /// otherwise whether it was in another form.
-    pub(crate) fn settle(&self, outcome: &mut Outcome) -> Option<bool> {
+    /// Puts the outcome of a step into canonical form, unless told otherwise. Answers whether it lies in the scope.
+    pub(crate) fn settle(&self, outcome: &mut Outcome) -> bool {
         let world = &mut outcome.now.world;
         let writes = if self.canonical {
             world.make_canonical()
         } else {
             world.writes_in_use().newest()
         };
-        let moved = world.touched != Parts::NONE;
-        if moved {
+        if world.touched != Parts::NONE {
             outcome.write();
         }
-        let inside = self.scope.admits_writes(&outcome.now.world, writes);
-        inside.then_some(moved)
+        self.scope.admits_writes(&outcome.now.world, writes)
     }
 
     /// The world after a step, with the properties that do not hold, the invariants among them.
@@ -283,7 +280,6 @@ mod tests {
 
     fn compare_outcomes(search: &Search, world: &World) {
         let (before, mut turned) = (Both::of(world), Both::of(world));
-        let marks = before.packed.marks();
         let mut outcome = Outcome::from(&before);
         for &step in &search.steps {
             if search.take(step, &mut outcome) {
@@ -292,9 +288,15 @@ mod tests {
                         search.settle(&mut outcome);
                     }
                     let (now, packed) = (&outcome.now, outcome.now.world.pack());
-                    assert_eq!(now.packed.words(), packed.words(), "{step} from {world:?}");
                     assert_eq!(
-                        marks.fingerprint_of(&now.packed, outcome.changed),
+                        now.packed().words(),
+                        packed.words(),
+                        "{step} from {world:?}"
+                    );
+                    let changed = packed.difference(before.packed());
+                    assert_eq!(outcome.changed, changed, "{step} from {world:?}");
+                    assert_eq!(
+                        now.fingerprint(),
                         packed.fingerprint(),
                         "{step} from {world:?}"
                     );
@@ -305,8 +307,8 @@ mod tests {
             outcome.put_back();
             assert_eq!(outcome.now.world, *world, "after {step}");
             assert_eq!(
-                outcome.now.packed.words(),
-                before.packed.words(),
+                outcome.now.packed().words(),
+                before.packed().words(),
                 "after {step}"
             );
         }

@@ -14,7 +14,7 @@ use crate::seen::{Asked, Seen};
 use crate::step::Step;
 use crate::walk::{End, Progress};
 use crate::world::World;
-use crate::world::packed::{Marks, Packed};
+use crate::world::packed::Packed;
 use crate::world::squeezed::Squeezed;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -230,10 +230,9 @@ impl Level<'_> {
     fn expand(&self, batch: &mut Batch, tally: &mut Tally) {
         let next = &mut batch.next;
         for (origin, before) in batch.origins[..batch.count].iter().enumerate() {
-            let marks = before.packed.marks();
             let mut degree = 0;
             let ControlFlow::Continue(()) = self.search.each_outcome(before, |place, outcome| {
-                if next.take(self.search, origin, &marks, outcome) {
+                if next.take(self.search, origin, outcome) {
                     degree += 1;
                     tally.fired[place] += 1;
                 }
@@ -346,29 +345,20 @@ impl Batch {
 
 impl Successors {
     /// Settles the outcome of a step, unless that was done lately. Answers whether it lies in the scope.
-    fn take(
-        &mut self,
-        search: &Search,
-        origin: usize,
-        marks: &Marks,
-        outcome: &mut Outcome,
-    ) -> bool {
-        let unsettled = marks.fingerprint_of(&outcome.now.packed, outcome.changed);
+    fn take(&mut self, search: &Search, origin: usize, outcome: &mut Outcome) -> bool {
+        let unsettled = outcome.now.fingerprint();
         if let Some(inside) = self.remembered.find(unsettled) {
             return inside;
         }
-        let settled = search.settle(outcome);
-        self.remembered.note(unsettled, settled.is_some());
-        if let Some(moved) = settled {
+        let inside = search.settle(outcome);
+        self.remembered.note(unsettled, inside);
+        if inside {
             let Outcome { now, changed, .. } = outcome;
             let (packed, changed, fingerprint) = if search.symmetry {
                 let least = now.world.least();
                 (least, Parts::ALL, least.fingerprint())
-            } else if moved {
-                let fingerprint = marks.fingerprint_of(&now.packed, *changed);
-                (now.packed, *changed, fingerprint)
             } else {
-                (now.packed, *changed, unsettled)
+                (*now.packed(), *changed, now.fingerprint())
             };
             self.asked.push(fingerprint);
             self.worlds.push(Successor {
@@ -377,7 +367,7 @@ impl Successors {
                 packed,
             });
         }
-        settled.is_some()
+        inside
     }
 }
 

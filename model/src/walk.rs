@@ -185,7 +185,7 @@ impl Walker<'_> {
             self.edges += 1;
             self.fired[place] += 1;
             let new = self.came_from.len() as u32;
-            let fingerprint = next.now.packed.fingerprint();
+            let fingerprint = next.now.fingerprint();
             if *self.visited.entry(fingerprint).or_insert(new) != new {
                 return ControlFlow::Continue(());
             }

@@ -38,8 +38,16 @@ pub struct Packed {
     pub(super) len: usize,
 }
 
-/// The fingerprints of the parts of a packed world, and their sum, which is the world's.
-pub(crate) struct Marks {
+/// A packed world with its fingerprints.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marked {
+    packed: Packed,
+    marks: Marks,
+}
+
+/// The fingerprints of the parts of a world, and their sum.
+#[derive(Clone, Copy, Debug)]
+struct Marks {
     parts: [u64; Parts::PLACES],
     sum: u64,
 }
@@ -47,9 +55,7 @@ pub(crate) struct Marks {
 impl World {
     /// This world in few words.
     pub fn pack(&self) -> Packed {
-        let mut packed = Packed::EMPTY;
-        packed.write(self, Parts::ALL, &Packed::EMPTY);
-        packed
+        Marked::of(self).packed
     }
 
     /// The world of these words, which [`Self::pack`] has made.
@@ -87,64 +93,6 @@ impl Packed {
         len: 0,
     };
 
-    /// Writes these parts of a world, where the others are written already. Answers which of them are not as in another
-    /// world of as many nodes; what is broken counts as the stranger's.
-    pub(crate) fn write(&mut self, world: &World, parts: Parts, other: &Self) -> Parts {
-        let World {
-            count,
-            nodes,
-            links,
-            histories,
-            named,
-            stranger,
-            broken,
-            touched: _,
-        } = world;
-        let most_named = self.named().max(*named);
-        self.words[0] = Word::of(count).and(stranger).and(broken).bits;
-        self.len = at_history(*count, named + 1);
-        let parts = parts.both(Parts::of(*count, most_named));
-        let mut differing = Parts::STRANGER.when(self.words[0] != other.words[0]);
-        for node in parts.nodes() {
-            let words = pack_node(&nodes[node as usize]);
-            let differs = self.put(at_node(node), words, other);
-            differing = differing.and(Parts::node(node).when(differs));
-        }
-        for replica in parts.links() {
-            let words = pack_link(&links[replica as usize]);
-            let differs = self.put(at_link(replica), words, other);
-            differing = differing.and(Parts::link(replica).when(differs));
-        }
-        for id in parts.histories() {
-            let words = pack_history(&histories[usize::from(id.0) - 1]);
-            let differs = self.put(at_history(*count, id.0), words, other);
-            differing = differing.and(Parts::history(id).when(differs));
-        }
-        differing
-    }
-
-    /// Puts the words of a part into their place. Answers whether others stand there in another world.
-    #[inline]
-    fn put<const N: usize>(&mut self, at: usize, words: [u64; N], other: &Self) -> bool {
-        *self.part_mut(at) = words;
-        differ(&words, other.part(at))
-    }
-
-    /// Makes these parts what they are in another world of as many nodes.
-    pub(crate) fn put_back(&mut self, before: &Self, parts: Parts) {
-        self.words[0] = before.words[0];
-        for node in parts.nodes() {
-            *self.part_mut(at_node(node)) = *before.node(node);
-        }
-        for replica in parts.links() {
-            *self.part_mut(at_link(replica)) = *before.link(replica);
-        }
-        for id in parts.histories() {
-            *self.part_mut(at_history(self.count(), id.0)) = *before.history(id);
-        }
-        self.len = before.len;
-    }
-
     /// Which parts are not as in another world of as many nodes. What is broken counts as the stranger's.
     pub fn difference(&self, other: &Self) -> Parts {
         let among = Parts::of(self.count(), self.named().max(other.named()));
@@ -166,38 +114,9 @@ impl Packed {
 
     /// A fingerprint of the world; equal worlds have equal ones, and the converse fails once in 2^64 pairs.
     pub fn fingerprint(&self) -> u64 {
-        self.marks().sum
-    }
-
-    /// The fingerprints of its parts.
-    pub(crate) fn marks(&self) -> Marks {
-        let mut marks = Marks {
-            parts: [0; Parts::PLACES],
-            sum: 0,
-        };
-        self.each_mark(Parts::of(self.count(), self.named()), |part, mark| {
-            marks.parts[part] = mark;
-            marks.sum = marks.sum.wrapping_add(mark);
-        });
-        marks
-    }
-
-    /// Shows the fingerprints of these parts.
-    #[inline]
-    fn each_mark(&self, parts: Parts, mut show: impl FnMut(usize, u64)) {
-        let mut mark = |part: Parts, words: &[u64]| show(part.place(), mark(part, words));
-        for node in parts.nodes() {
-            mark(Parts::node(node), self.node(node));
-        }
-        for replica in parts.links() {
-            mark(Parts::link(replica), self.link(replica));
-        }
-        for id in parts.histories() {
-            mark(Parts::history(id), self.history(id));
-        }
-        if parts.has_any(Parts::STRANGER) {
-            mark(Parts::STRANGER, &self.words[..1]);
-        }
+        let mut marked = Marked::EMPTY;
+        marked.turn_into(self, Parts::of(self.count(), self.named()));
+        marked.fingerprint()
     }
 
     /// The words up to the last one that is not zero.
@@ -252,20 +171,140 @@ impl Packed {
     }
 }
 
-impl Marks {
-    /// The fingerprint of a world that differs in nothing but these parts.
-    pub(crate) fn fingerprint_of(&self, next: &Packed, changed: Parts) -> u64 {
-        let mut sum = self.sum;
-        next.each_mark(changed, |part, mark| {
-            sum = sum.wrapping_sub(self.parts[part]).wrapping_add(mark);
+impl Marked {
+    const EMPTY: Self = Self {
+        packed: Packed::EMPTY,
+        marks: Marks {
+            parts: [0; Parts::PLACES],
+            sum: 0,
+        },
+    };
+
+    /// A world in few words, with its fingerprints.
+    pub(crate) fn of(world: &World) -> Self {
+        let mut marked = Self::EMPTY;
+        marked.write(world, Parts::ALL, &Packed::EMPTY, &mut { Parts::NONE });
+        marked
+    }
+
+    /// Makes this another world, of which these parts may be other ones.
+    pub(crate) fn turn_into(&mut self, packed: &Packed, parts: Parts) {
+        let marks = &mut self.marks;
+        for node in parts.nodes() {
+            marks.note(Parts::node(node), packed.node(node));
+        }
+        for replica in parts.links() {
+            marks.note(Parts::link(replica), packed.link(replica));
+        }
+        for id in parts.histories() {
+            marks.note(Parts::history(id), packed.history(id));
+        }
+        marks.note(Parts::STRANGER, &[packed.words[0]]);
+        self.packed = *packed;
+    }
+
+    /// Writes these parts of a world, where the others are written already. Of what is written, `changed` says whether it is
+    /// not as in the world before; of the stranger too, and of what is broken as if it were the stranger's.
+    pub(crate) fn write(
+        &mut self,
+        world: &World,
+        parts: Parts,
+        before: &Packed,
+        changed: &mut Parts,
+    ) {
+        let World {
+            count,
+            nodes,
+            links,
+            histories,
+            named,
+            stranger,
+            broken,
+            touched: _,
+        } = world;
+        let most_named = self.packed.named().max(*named);
+        self.packed.len = at_history(*count, named + 1);
+        let parts = parts.both(Parts::of(*count, most_named));
+        let mut differing = Parts::NONE;
+        for node in parts.nodes() {
+            let words = pack_node(&nodes[node as usize]);
+            let own = self.put(Parts::node(node), at_node(node), words, before);
+            differing = differing.and(own);
+        }
+        for replica in parts.links() {
+            let words = pack_link(&links[replica as usize]);
+            let own = self.put(Parts::link(replica), at_link(replica), words, before);
+            differing = differing.and(own);
+        }
+        for id in parts.histories() {
+            let words = pack_history(&histories[usize::from(id.0) - 1]);
+            let own = self.put(Parts::history(id), at_history(*count, id.0), words, before);
+            differing = differing.and(own);
+        }
+        let whole = [Word::of(count).and(stranger).and(broken).bits];
+        differing = differing.and(if self.packed.words[..1] == whole {
+            Parts::STRANGER.when(before.words[..1] != whole)
+        } else {
+            self.put(Parts::STRANGER, 0, whole, before)
         });
-        sum
+        *changed = changed.without(parts.and(Parts::STRANGER)).and(differing);
+    }
+
+    /// Puts the words of a part into their place. Answers the part, if other words stand there in the world before.
+    #[inline]
+    fn put<const N: usize>(
+        &mut self,
+        part: Parts,
+        at: usize,
+        words: [u64; N],
+        before: &Packed,
+    ) -> Parts {
+        self.marks.note(part, &words);
+        *self.packed.part_mut(at) = words;
+        part.when(differ(&words, before.part(at)))
+    }
+
+    /// Makes these parts what they are in another world of as many nodes, where the others are so already.
+    pub(crate) fn put_back(&mut self, before: &Self, parts: Parts) {
+        let Self { packed, marks } = self;
+        packed.words[0] = before.packed.words[0];
+        for node in parts.nodes() {
+            *packed.part_mut(at_node(node)) = *before.packed.node(node);
+        }
+        for replica in parts.links() {
+            *packed.part_mut(at_link(replica)) = *before.packed.link(replica);
+        }
+        for id in parts.histories() {
+            *packed.part_mut(at_history(packed.count(), id.0)) = *before.packed.history(id);
+        }
+        packed.len = before.packed.len;
+        *marks = before.marks;
+    }
+
+    /// The words.
+    pub(crate) const fn packed(&self) -> &Packed {
+        &self.packed
+    }
+
+    /// As [`Packed::fingerprint`].
+    pub(crate) const fn fingerprint(&self) -> u64 {
+        self.marks.sum
+    }
+}
+
+impl Marks {
+    /// Notes the fingerprint of a part that has these words.
+    #[inline]
+    fn note<const N: usize>(&mut self, part: Parts, words: &[u64; N]) {
+        let own = &mut self.parts[part.place()];
+        let before = std::mem::replace(own, mark(part, words));
+        self.sum = self.sum.wrapping_sub(before).wrapping_add(*own);
     }
 }
 
 /// The fingerprint of a part; zero if it is blank, so that it does not matter how many blank histories there are.
 #[inline]
-fn mark(part: Parts, words: &[u64]) -> u64 {
+fn mark<const N: usize>(part: Parts, words: &[u64; N]) -> u64 {
     if words.iter().fold(0, |bits, word| bits | word) == 0 {
         return 0;
     }
