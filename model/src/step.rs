@@ -342,85 +342,62 @@ impl Step {
     }
 
     fn rule(self, world: &World, next: &mut World, setting: &Setting) -> Option<()> {
+        let (w, n, s) = (world, next, setting);
         match self {
-            Self::Write { node } => environment::write(world, next, setting, node),
-            Self::WriteElsewhere { node } => {
-                environment::write_elsewhere(world, next, setting, node)
-            }
-            Self::Transact { node } => environment::transact(world, next, setting, node),
+            Self::Write { node } => environment::write(w, n, s, node),
+            Self::WriteElsewhere { node } => environment::write_elsewhere(w, n, s, node),
+            Self::Transact { node } => environment::transact(w, n, s, node),
             Self::FollowInTransaction { node, parent } => {
-                roles::follow_in_transaction(world, next, setting, node, parent)
+                roles::follow_in_transaction(w, n, s, node, parent)
             }
-            Self::CutLink { replica } => environment::cut_link(world, next, setting, replica),
-            Self::Save { node } => process::save(world, next, setting, node),
-            Self::RestartPrimary { node } => process::restart_primary(world, next, setting, node),
-            Self::RestartReplica { replica } => {
-                process::restart_replica(world, next, setting, replica)
-            }
-            Self::ExpireBacklog { node } => environment::expire_backlog(world, next, setting, node),
+            Self::CutLink { replica } => environment::cut_link(w, n, s, replica),
+            Self::Save { node } => process::save(w, n, s, node),
+            Self::RestartPrimary { node } => process::restart_primary(w, n, s, node),
+            Self::RestartReplica { replica } => process::restart_replica(w, n, s, replica),
+            Self::ExpireBacklog { node } => environment::expire_backlog(w, n, s, node),
             Self::StrangerAsks { node, question } => {
-                stranger::stranger_asks(world, next, setting, node, question)
+                stranger::stranger_asks(w, n, s, node, question)
             }
-            Self::StrangerLeaves { node } => stranger::stranger_leaves(world, next, setting, node),
-            Self::AcceptPartial { replica, via } => {
-                primary::accept_partial(world, next, setting, replica, via)
-            }
+            Self::StrangerLeaves { node } => stranger::stranger_leaves(w, n, s, node),
+            Self::AcceptPartial { replica, via } => primary::accept_partial(w, n, s, replica, via),
             Self::DeclinePartial { replica, refusal } => {
-                primary::decline_partial(world, next, setting, replica, refusal)
+                primary::decline_partial(w, n, s, replica, refusal)
             }
             Self::StartSnapshot { node, framing } => {
-                snapshot::start_snapshot(world, next, setting, node, framing)
+                snapshot::start_snapshot(w, n, s, node, framing)
             }
-            Self::AttachToSnapshot { replica } => {
-                snapshot::attach_to_snapshot(world, next, setting, replica)
-            }
-            Self::FinishSnapshot { node } => snapshot::finish_snapshot(world, next, setting, node),
-            Self::FailSnapshot { node, framing } => {
-                snapshot::fail_snapshot(world, next, setting, node, framing)
-            }
+            Self::AttachToSnapshot { replica } => snapshot::attach_to_snapshot(w, n, s, replica),
+            Self::FinishSnapshot { node } => snapshot::finish_snapshot(w, n, s, node),
+            Self::FailSnapshot { node, framing } => snapshot::fail_snapshot(w, n, s, node, framing),
             Self::ReceiveAcknowledgement { replica } => {
-                primary::receive_acknowledgement(world, next, setting, replica)
+                primary::receive_acknowledgement(w, n, s, replica)
             }
-            Self::Ping { node } => primary::ping(world, next, setting, node),
-            Self::PrimaryNoticesLoss { replica } => {
-                primary::primary_notices_loss(world, next, setting, replica)
-            }
+            Self::Ping { node } => primary::ping(w, n, s, node),
+            Self::PrimaryNoticesLoss { replica } => primary::primary_notices_loss(w, n, s, replica),
             Self::PrimaryNoticesStale { replica } => {
-                primary::primary_notices_stale(world, next, setting, replica)
+                primary::primary_notices_stale(w, n, s, replica)
             }
-            Self::Ask { replica } => replica::ask(world, next, setting, replica),
-            Self::ReceiveContinue { replica } => {
-                replica::receive_continue(world, next, setting, replica)
-            }
-            Self::ReceiveFullResync { replica } => {
-                replica::receive_full_resync(world, next, setting, replica)
-            }
-            Self::ReceiveSnapshot { replica } => {
-                replica::receive_snapshot(world, next, setting, replica)
-            }
-            Self::ReadHead { replica } => replica::read_head(world, next, setting, replica),
-            Self::Apply { replica } => replica::apply(world, next, setting, replica),
-            Self::Acknowledge { replica } => replica::acknowledge(world, next, setting, replica),
-            Self::ReplicaNoticesLoss { replica } => {
-                replica::replica_notices_loss(world, next, setting, replica)
-            }
-            Self::Promote { node } => roles::promote(world, next, setting, node),
-            Self::Follow { node, parent } => roles::follow(world, next, setting, node, parent),
-            Self::RestartAsPrimary { node } => {
-                process::restart_as_primary(world, next, setting, node)
-            }
+            Self::Ask { replica } => replica::ask(w, n, s, replica),
+            Self::ReceiveContinue { replica } => replica::receive_continue(w, n, s, replica),
+            Self::ReceiveFullResync { replica } => replica::receive_full_resync(w, n, s, replica),
+            Self::ReceiveSnapshot { replica } => replica::receive_snapshot(w, n, s, replica),
+            Self::ReadHead { replica } => replica::read_head(w, n, s, replica),
+            Self::Apply { replica } => replica::apply(w, n, s, replica),
+            Self::Acknowledge { replica } => replica::acknowledge(w, n, s, replica),
+            Self::ReplicaNoticesLoss { replica } => replica::replica_notices_loss(w, n, s, replica),
+            Self::Promote { node } => roles::promote(w, n, s, node),
+            Self::Follow { node, parent } => roles::follow(w, n, s, node, parent),
+            Self::RestartAsPrimary { node } => process::restart_as_primary(w, n, s, node),
             Self::RestartAsReplica { node, parent } => {
-                process::restart_as_replica(world, next, setting, node, parent)
+                process::restart_as_replica(w, n, s, node, parent)
             }
-            Self::ResizeBacklog { node } => environment::resize_backlog(world, next, setting, node),
+            Self::ResizeBacklog { node } => environment::resize_backlog(w, n, s, node),
             Self::AnswerWithError { replica, kind } => {
-                environment::answer_with_error(world, next, replica, kind)
+                environment::answer_with_error(w, n, replica, kind)
             }
-            Self::RefuseForNow { replica } => {
-                primary::refuse_for_now(world, next, setting, replica)
-            }
-            Self::ReceiveError { replica } => replica::receive_error(world, next, setting, replica),
-            Self::FailLoad { replica } => replica::fail_load(world, next, setting, replica),
+            Self::RefuseForNow { replica } => primary::refuse_for_now(w, n, s, replica),
+            Self::ReceiveError { replica } => replica::receive_error(w, n, s, replica),
+            Self::FailLoad { replica } => replica::fail_load(w, n, s, replica),
         }
     }
 

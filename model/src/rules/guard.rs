@@ -209,78 +209,73 @@ impl Mutant {
 impl Guard {
     /// Why nothing misses it when it is switched off.
     const fn without(self) -> Option<Survival> {
-        use Survival::{Harmless, Implied};
+        match (self.implied(), self.harmless()) {
+            (Some(why), _) => Some(Survival::Implied(why)),
+            (None, Some(why)) => Some(Survival::Harmless(why)),
+            (None, None) => None,
+        }
+    }
+
+    /// What implies it.
+    const fn implied(self) -> Option<&'static str> {
         Some(match self {
-            Self::CutWhole => {
-                Harmless("what nobody believes in can be lost without anybody noticing")
-            }
-            Self::ExpireHeld => Implied("without a backlog a primary has no name to forget"),
-            Self::ResizeDiscards => {
-                Harmless("less held is always safe, and L2 asks only for what is held")
-            }
-            Self::ResizeOfContent => Implied("an empty backlog that begins anew is the same"),
-            Self::DeclineUnjoined => {
-                Harmless("who does not join gets a snapshot of its own, later")
-            }
-            Self::AnswerServing => Harmless(
-                "what such a replica holds is labelled truly; to refuse spares a copy soon replaced",
-            ),
-            Self::HearAfterSnapshot => {
-                Implied("who has no snapshot yet has nothing to acknowledge")
-            }
-            Self::PingSomebody => {
-                Harmless("a PING that nobody gets is in the backlog like any command")
-            }
-            Self::PrimaryKnewReplica => Implied("whom it does not know it cannot forget"),
-            Self::SaveAlone => {
-                Harmless("a snapshot that is saved beside another is as true; Redis forks once")
-            }
-            Self::RestartAsPrimary => Harmless("for a primary this is the rule `restart-primary`"),
-            Self::RestartFollowsAnother | Self::FollowAnother => {
-                Implied("no step names one node twice")
-            }
-            Self::AskNoThird => Harmless("the oldest connection is forgotten early"),
+            Self::ExpireHeld => "without a backlog a primary has no name to forget",
+            Self::ResizeOfContent => "an empty backlog that begins anew is the same",
+            Self::HearAfterSnapshot => "who has no snapshot yet has nothing to acknowledge",
+            Self::PrimaryKnewReplica => "whom it does not know it cannot forget",
+            Self::RestartFollowsAnother | Self::FollowAnother => "no step names one node twice",
             Self::ContinueWhenAsked | Self::FullResyncWhenAsked => {
-                Implied("a reply is on its way only while one is waited for")
+                "a reply is on its way only while one is waited for"
             }
-            Self::FailWhenTransferring => {
-                Harmless("to fail before the reply was read is to lose the link")
+            Self::ReadWhole => "a lost connection has lost what was on its way",
+            Self::ReadSent => "only a fault keeps commands back",
+            Self::ReplicaHadLink => "without a link there is nothing to give up",
+            Self::StartKnowsPlace => {
+                "who knows nothing of its place has not been connected, and nobody waits for it"
             }
-            Self::HeadOfWrite => Harmless("a PING in two parts is a command in two parts"),
-            Self::ReadWhenOnline => Harmless(
-                "the pipe keeps the order; the gate is for who has not loaded, and that one does not read",
-            ),
-            Self::ReadWhole => Implied("a lost connection has lost what was on its way"),
-            Self::ReadSent => Implied("only a fault keeps commands back"),
-            Self::AcknowledgeInEra => {
-                Harmless("a primary of 2.6 does nothing with what it is told")
+            _ => return None,
+        })
+    }
+
+    /// Why nothing is wrong with the worlds that are there without it.
+    const fn harmless(self) -> Option<&'static str> {
+        Some(match self {
+            Self::CutWhole => "what nobody believes in can be lost without anybody noticing",
+            Self::ResizeDiscards => "less held is always safe, and L2 asks only for what is held",
+            Self::DeclineUnjoined => "who does not join gets a snapshot of its own, later",
+            Self::AnswerServing => {
+                "what such a replica holds is labelled truly; to refuse spares a copy soon replaced"
             }
-            Self::AcknowledgeWhole => Harmless("what was applied is true whenever it is heard"),
+            Self::PingSomebody => "a PING that nobody gets is in the backlog like any command",
+            Self::SaveAlone => {
+                "a snapshot that is saved beside another is as true; Redis forks once"
+            }
+            Self::RestartAsPrimary => "for a primary this is the rule `restart-primary`",
+            Self::AskNoThird => "the oldest connection is forgotten early",
+            Self::FailWhenTransferring => "to fail before the reply was read is to lose the link",
+            Self::HeadOfWrite => "a PING in two parts is a command in two parts",
+            Self::ReadWhenOnline => {
+                "the pipe keeps the order; the gate is for who has not loaded, and that one does not read"
+            }
+            Self::AcknowledgeInEra => "a primary of 2.6 does nothing with what it is told",
+            Self::AcknowledgeWhole => "what was applied is true whenever it is heard",
             Self::AcknowledgeNews => {
-                Harmless("to say it twice is to say it once; left out to have fewer worlds")
+                "to say it twice is to say it once; left out to have fewer worlds"
             }
-            Self::ReplicaHadLink => Implied("without a link there is nothing to give up"),
-            Self::PromoteReplica => Harmless(
-                "a primary that is renamed remembers its former name, as a promoted replica does",
-            ),
-            Self::FollowNew => Harmless("to follow the same primary again is to reconnect"),
-            Self::StartInEra => Harmless("the framing of a snapshot changes nothing in it"),
-            Self::StartKnowsPlace => Implied(
-                "who knows nothing of its place has not been connected, and nobody waits for it",
-            ),
-            Self::JoinFile => Harmless(
-                "the model sends a snapshot whole; on a server the bytes sent are gone for who comes late",
-            ),
-            Self::FailThatFraming => Harmless("a failure is the same in either framing"),
-            Self::FailWaitedFor => Harmless("a snapshot for nobody may fail unseen"),
+            Self::PromoteReplica => {
+                "a primary that is renamed remembers its former name, as a promoted replica does"
+            }
+            Self::FollowNew => "to follow the same primary again is to reconnect",
+            Self::StartInEra => "the framing of a snapshot changes nothing in it",
+            Self::JoinFile => {
+                "the model sends a snapshot whole; on a server the bytes sent are gone for who comes late"
+            }
+            Self::FailThatFraming => "a failure is the same in either framing",
+            Self::FailWaitedFor => "a snapshot for nobody may fail unseen",
             Self::StrangerAsksPrimary | Self::StrangerAsksInQuiet | Self::StrangerAsksAlone => {
-                Harmless(
-                    "wherever a stranger asks, the answer is right; left out to have fewer worlds",
-                )
+                "wherever a stranger asks, the answer is right; left out to have fewer worlds"
             }
-            Self::StrangerLeavesPrimary => {
-                Harmless("a stranger leaves no trace, whoever sees it go")
-            }
+            Self::StrangerLeavesPrimary => "a stranger leaves no trace, whoever sees it go",
             _ => return None,
         })
     }
