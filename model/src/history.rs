@@ -144,7 +144,7 @@ impl History {
     /// Forgets what lies after `offset`, rounded up to a command boundary. Answers whether there was anything.
     pub fn forget_after(&mut self, offset: Offset) -> bool {
         let units = offset.since(self.base).max(0);
-        let whole = (units + 1) / COMMAND_UNITS;
+        let whole = (units + COMMAND_UNITS - 1) / COMMAND_UNITS;
         let some = whole < self.tokens.len() as i64;
         if some {
             self.tokens = self.tokens.prefix(whole as usize);

@@ -6,8 +6,8 @@
 //! [`rules::environment`]; what they share about the stream is in [`rules::stream`]); [`decision`] holds the choices as
 //! functions over numbers; [`rulebook`] says where versions differ; [`property`] and [`history`] say what must hold,
 //! and of what; [`fault`] breaks one entry at a time. Then the machinery: [`scope`], [`parts`], [`need`],
-//! [`canonical`](world::canonical), [`packed`](world::packed), [`search`], [`walk`], [`survey`], [`symmetry`],
-//! [`graph`], [`liveness`], [`claims`], [`checker`], and [`mutate`], which doubts it all.
+//! [`canonical`](world::canonical), [`packed`](world::packed), [`outcome`], [`search`], [`walk`], [`survey`],
+//! [`symmetry`], [`graph`], [`liveness`], [`claims`], [`checker`], and [`mutate`], which doubts it all.
 //!
 //! What people see of it is made by [`narrate`], [`diagram`], [`dot`] and [`itf`]; [`prose`] finds again what
 //! stands beside the rules, so that `psync-model explain` need not repeat it. `TABLE.md` leads from each section of

@@ -274,7 +274,8 @@ impl References {
 
     /// Whether something refers to the beginning of a history, or to within its first command.
     fn any_in_first_command(&self, place: usize) -> bool {
-        self.bits[place] & (BEGINNING | BEGINNING << 1) != 0
+        let units = (1 << COMMAND_UNITS) - 1;
+        self.bits[place] & (BEGINNING * units) != 0
     }
 
     /// The highest; if there is none, one that lies before the history.
