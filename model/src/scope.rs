@@ -341,7 +341,7 @@ pub const SCOPES: [NamedScope; 19] = [
     },
     NamedScope {
         name: "pair",
-        purpose: "everything but PINGs, a backlog of two commands: half a minute",
+        purpose: "everything but PINGs, a backlog of two commands: ten seconds",
         scope: Scope {
             pings: false,
             ..PAIR
@@ -349,7 +349,7 @@ pub const SCOPES: [NamedScope; 19] = [
     },
     NamedScope {
         name: "everything",
-        purpose: "a pair, everything that can happen to it, a backlog of one command: a minute",
+        purpose: "a pair, everything that can happen to it, a backlog of one command: ten seconds",
         scope: Scope {
             backlog_commands: 1,
             lag_commands: 2,
@@ -358,7 +358,7 @@ pub const SCOPES: [NamedScope; 19] = [
     },
     NamedScope {
         name: "everything-lagging",
-        purpose: "the same, a backlog of two commands: minutes, with `--engine survey`",
+        purpose: "the same, a backlog of two commands: a minute, with `--engine survey`",
         scope: PAIR,
     },
     NamedScope {
@@ -388,7 +388,7 @@ pub const SCOPES: [NamedScope; 19] = [
     },
     NamedScope {
         name: "restart-fan",
-        purpose: "two replicas of one primary, each of which restarts from its snapshot: minutes, with `--engine survey`",
+        purpose: "two replicas of one primary, each of which restarts from its snapshot: half a minute, with `--engine survey`",
         scope: RESTART_FAN,
     },
     NamedScope {

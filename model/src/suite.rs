@@ -37,14 +37,14 @@ const WIDE: [&str; 18] = [
     "restart-lagging",
 ];
 
-/// As many of these as a minute is enough for.
+/// As many of these as half a minute is enough for.
 const STANDARD: &[&str] = WIDE.split_at(15).0;
 
 /// The suites there are.
 pub const SUITES: [Suite; 2] = [
     Suite {
         name: "standard",
-        purpose: "fifteen scopes, in the newest era unless told otherwise: a minute on two idle processors",
+        purpose: "fifteen scopes, in the newest era unless told otherwise: half a minute on two idle processors",
         scopes: STANDARD,
         eras: &[Era::Psync2V7],
     },

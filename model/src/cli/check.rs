@@ -27,7 +27,7 @@ const DETAILS: &str = "\
 Without --era, every era is checked; with --fault, the newest era in which it shows.
 
 Examples:
-  psync-model check                                every era, scope replay: half a minute
+  psync-model check                                every era, scope replay: a few seconds
   psync-model check --scope standard               what a minute allows, in the newest era
   psync-model check --scope wide                   every era, every scope whose end is known: within an hour and 8 GiB
   psync-model check --era psync --scope everything   one era, everything a pair can do
