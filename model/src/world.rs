@@ -15,6 +15,7 @@ pub mod canonical;
 mod fields;
 pub mod packed;
 pub mod squeezed;
+mod word;
 
 use crate::decision::{Answer, IdNumber, Standing, Window};
 use crate::history::History;
